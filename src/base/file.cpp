@@ -1,0 +1,78 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+
+namespace kvista {
+
+File::File(std::string path, int fd) : path_(std::move(path)), fd_(fd) {
+  struct stat st {};
+  if (fstat(fd_, &st) != 0) return;
+  size_ = static_cast<uint64_t>(std::max<off_t>(st.st_size, 0));
+  regular_ = S_ISREG(st.st_mode);
+  directory_ = S_ISDIR(st.st_mode);
+}
+
+File File::open(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw AccessError(fmt::format("cannot open {}: {}", path, std::strerror(errno)));
+  return {path, fd};
+}
+
+File::File(File&& other) noexcept {
+  *this = std::move(other);
+}
+
+File& File::operator=(File&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(fd_, other.fd_);
+  std::swap(size_, other.size_);
+  std::swap(regular_, other.regular_);
+  std::swap(directory_, other.directory_);
+  return *this;
+}
+
+File::~File() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+size_t File::read_at(uint64_t offset, std::span<std::byte> out, int* error) const {
+  size_t done = 0;
+  if (error != nullptr) *error = 0;
+  while (done < out.size()) {
+    const uint64_t at = offset + done;
+    if (at < offset || at > static_cast<uint64_t>(std::numeric_limits<off_t>::max())) break;
+    const ssize_t n = ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && error != nullptr) *error = errno;
+    if (n <= 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+std::optional<std::string> read_text_file(const std::string& path, size_t limit) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  std::string text;
+  char chunk[4096];
+  ssize_t n = 0;
+  while (text.size() < limit && ((n = ::read(fd, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR))) {
+    if (n > 0) text.append(chunk, static_cast<size_t>(n));
+  }
+  ::close(fd);
+  if (n < 0) return std::nullopt;
+  return text;
+}
+
+}  // namespace kvista

@@ -1,0 +1,70 @@
+// A command as data: the command line, help, completion and schema are all made from this.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/report.h"
+#include "machine/machine.h"
+
+namespace kvista::cli {
+
+struct OptionSpec {
+  std::string name;        ///< "--explain"
+  std::string value_name;  ///< "FILE"; empty for a flag
+  std::string help;
+  bool repeatable = false;
+};
+
+struct OperandSpec {
+  std::string name;  ///< "IMAGE"
+  std::string help;
+  bool required = false;
+};
+
+/// What the user asked for.
+struct Invocation {
+  std::vector<std::string> images;  ///< -c, before the command
+  std::vector<std::string> operands;
+  std::map<std::string, std::vector<std::string>, std::less<>>
+      options;  ///< by name; a flag has one empty value
+
+  bool flag(std::string_view name) const { return options.contains(name); }
+  /// The last value of an option, or nothing.
+  std::optional<std::string> value(std::string_view name) const;
+  std::vector<std::string> values(std::string_view name) const;
+};
+
+struct Command {
+  std::string name;
+  std::string summary;  ///< one line
+  std::string example;  ///< a command line and what it is for
+  std::vector<OperandSpec> operands;
+  std::vector<OptionSpec> options;
+  std::vector<TableSpec> tables;
+  std::function<Report(const Invocation&)> run;
+};
+
+/// All commands, in the order of the help text.
+std::span<const Command> commands();
+
+Command make_info();
+Command make_mem_usage();
+Command make_vmcoreinfo();
+Command make_vtop();
+
+/// The options of every command that needs machine facts: --set, --vmcoreinfo.
+std::vector<OptionSpec> machine_options();
+/// The image that the command works on: the operand, or -c, or the default. Throws UsageError for two.
+std::string image_path(const Invocation& invocation, std::optional<std::string> operand);
+/// Opens the image and prepares its machine as the options say.
+std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation, const std::string& path,
+                                               bool explain);
+
+}  // namespace kvista::cli

@@ -1,0 +1,175 @@
+// The command kvista: reads the command line, runs one command, renders its report.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/version.h"
+
+namespace kvista::cli {
+namespace {
+
+constexpr const char* kAbout =
+    "kvista looks into a Linux kernel: running, crashed, or saved in a file. It needs no debuginfo.";
+constexpr const char* kExitStatuses =
+    "Exit status: 0 complete, 1 partial (what is missing is on standard error), 2 nothing could be answered, "
+    "3 wrong "
+    "usage.";
+
+// What all commands take.
+struct Output {
+  bool json = false;
+  bool ndjson = false;
+  bool quiet = false;
+  bool no_color = false;
+};
+
+// CLI11 writes what the user gave into these.
+struct Parsed {
+  Invocation invocation;
+  Output output;
+  std::map<std::string, std::vector<std::string>> values;
+  std::map<std::string, bool> flags;
+  std::vector<std::string> operands;
+};
+
+void add_output_options(CLI::App& app, Output& output) {
+  app.add_flag("--json", output.json, "print JSON (its schema: kvista schema COMMAND)");
+  app.add_flag("--ndjson", output.ndjson, "print one JSON object a row");
+  app.add_flag("-q,--quiet", output.quiet, "no warnings and no progress");
+  app.add_flag("--no-color", output.no_color, "no colour, not even on a terminal");
+}
+
+CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
+  CLI::App* sub = app.add_subcommand(command.name, command.summary);
+  sub->footer(fmt::format("Example:\n  {}\n\n{}", command.example, kExitStatuses));
+  for (const OperandSpec& operand : command.operands) {
+    auto* option = sub->add_option(operand.name, parsed.operands, operand.help)->expected(1);
+    if (operand.required) option->required();
+  }
+  for (const OptionSpec& spec : command.options) {
+    if (spec.value_name.empty())
+      sub->add_flag(spec.name, parsed.flags[spec.name], spec.help);
+    else
+      sub->add_option(spec.name, parsed.values[spec.name], spec.help)
+          ->type_name(spec.value_name)
+          ->expected(1)
+          ->multi_option_policy(spec.repeatable ? CLI::MultiOptionPolicy::TakeAll
+                                                : CLI::MultiOptionPolicy::TakeLast);
+  }
+  add_output_options(*sub, parsed.output);
+  return sub;
+}
+
+void collect(Parsed& parsed) {
+  parsed.invocation.operands = parsed.operands;
+  for (const auto& [name, given] : parsed.flags)
+    if (given) parsed.invocation.options[name] = {""};
+  for (const auto& [name, values] : parsed.values)
+    if (!values.empty()) parsed.invocation.options[name] = values;
+}
+
+bool wants_color(const Output& output, FILE* stream) {
+  return !output.no_color && isatty(fileno(stream)) != 0 && std::getenv("NO_COLOR") == nullptr;
+}
+
+void print(const Report& report, const Output& output) {
+  std::string text;
+  if (output.json)
+    text = render_json(report);
+  else if (output.ndjson)
+    text = render_ndjson(report);
+  else
+    text = render_text(report, wants_color(output, stdout));
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw Error("cannot write to standard output");
+  if (output.quiet) return;
+  for (const std::string& warning : report.warnings) fmt::print(stderr, "kvista: warning: {}\n", warning);
+}
+
+int fail(const std::string& command, const Output& output, const std::string& message, ExitStatus status) {
+  if (output.json) fmt::print("{}", render_json_error(command, message, status));
+  fmt::print(stderr, "kvista: {}\n", message);
+  return static_cast<int>(status);
+}
+
+int run_command(const Command& command, const Parsed& parsed) {
+  try {
+    const Report report = command.run(parsed.invocation);
+    print(report, parsed.output);
+    return static_cast<int>(report.status);
+  } catch (const Error& error) {
+    return fail(command.name, parsed.output, error.what(), error.exit_status());
+  } catch (const std::bad_alloc&) {
+    return fail(command.name, parsed.output, "not enough memory", ExitStatus::nothing);
+  }
+}
+
+int print_schema(const std::string& name) {
+  for (const Command& command : commands()) {
+    if (command.name != name) continue;
+    fmt::print("{}", render_schema(command.name, command.tables));
+    return static_cast<int>(ExitStatus::complete);
+  }
+  fmt::print(stderr, "kvista: schema {}: there is no such command\n", name);
+  return static_cast<int>(ExitStatus::usage);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(kAbout, "kvista");
+  app.footer(fmt::format("kvista COMMAND -h has an example of each command.\n{}", kExitStatuses));
+  app.set_version_flag("--version", fmt::format("kvista {}\nLicence: LGPL-2.1-or-later", kVersion));
+  app.require_subcommand(1);
+
+  Parsed parsed;
+  app.add_option(
+         "-c", parsed.invocation.images,
+         "the image that commands work on, before the command; default: /proc/vmcore, or the running kernel")
+      ->type_name("IMAGE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  std::map<const CLI::App*, const Command*> by_app;
+  for (const Command& command : commands()) by_app[add_command(app, command, parsed)] = &command;
+  std::string schema_command;
+  CLI::App* schema =
+      app.add_subcommand("schema", "print the JSON Schema of what a command prints with --json");
+  schema->add_option("COMMAND", schema_command, "the command")->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "kvista: {} (kvista --help lists commands and options)\n", error.what());
+    return static_cast<int>(ExitStatus::usage);
+  }
+  collect(parsed);
+  const CLI::App* chosen = app.get_subcommands().front();
+  if (chosen == schema) return print_schema(schema_command);
+  return run_command(*by_app.at(chosen), parsed);
+}
+
+}  // namespace
+
+std::span<const Command> commands() {
+  static const std::vector<Command> kCommands = {make_info(), make_mem_usage(), make_vmcoreinfo(),
+                                                 make_vtop()};
+  return kCommands;
+}
+
+}  // namespace kvista::cli
+
+int main(int argc, char** argv) {
+  try {
+    return kvista::cli::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "kvista: {}\n", error.what());
+    return static_cast<int>(kvista::ExitStatus::nothing);
+  }
+}

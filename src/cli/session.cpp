@@ -1,0 +1,64 @@
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "image/open.h"
+
+namespace kvista::cli {
+namespace {
+
+std::pair<machine::FactId, machine::FactValue> parse_override(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) throw UsageError(fmt::format("--set {}: expected FACT=VALUE", text));
+  const std::string name = text.substr(0, equals);
+  const auto id = machine::fact_by_name(name);
+  if (!id) {
+    std::string names;
+    for (const auto& info : machine::all_facts())
+      names += fmt::format("{}{}", names.empty() ? "" : ", ", info.name);
+    throw UsageError(fmt::format("--set {}: no fact has this name (there are {})", name, names));
+  }
+  auto value = machine::parse(text.substr(equals + 1), machine::info_of(*id).form);
+  if (!value) throw UsageError(fmt::format("--set {}: the value makes no sense", text));
+  return {*id, std::move(*value)};
+}
+
+}  // namespace
+
+std::optional<std::string> Invocation::value(std::string_view name) const {
+  const auto at = options.find(name);
+  if (at == options.end() || at->second.empty()) return std::nullopt;
+  return at->second.back();
+}
+
+std::vector<std::string> Invocation::values(std::string_view name) const {
+  const auto at = options.find(name);
+  return at == options.end() ? std::vector<std::string>{} : at->second;
+}
+
+std::vector<OptionSpec> machine_options() {
+  return {{"--set", "FACT=VALUE", "use this value of a machine fact, whatever the image says", true},
+          {"--vmcoreinfo", "FILE", "take VMCOREINFO from this text file and not from the image"}};
+}
+
+std::string image_path(const Invocation& invocation, std::optional<std::string> operand) {
+  if (invocation.images.size() > 1)
+    throw UsageError("-c is given more than once: this version reads no split sets");
+  if (operand && !invocation.images.empty())
+    throw UsageError(fmt::format("two images are given: -c {} and {}", invocation.images.front(), *operand));
+  if (operand) return *operand;
+  return invocation.images.empty() ? image::default_image_path() : invocation.images.front();
+}
+
+std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation, const std::string& path,
+                                               bool explain) {
+  machine::Options options;
+  options.explain = explain;
+  for (const std::string& text : invocation.values("--set")) options.overrides.insert(parse_override(text));
+  options.vmcoreinfo_file = invocation.value("--vmcoreinfo").value_or("");
+  return std::make_unique<machine::Machine>(image::open_image(path), std::move(options));
+}
+
+}  // namespace kvista::cli

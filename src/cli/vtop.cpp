@@ -1,0 +1,108 @@
+// kvista vtop: how an address is translated, level by level.
+#include <fmt/format.h>
+
+#include <array>
+
+#include "arch/x86_64/layout.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "vmcoreinfo/vmcoreinfo.h"
+
+namespace kvista::cli {
+namespace {
+
+using arch::x86_64::EntryKind;
+using machine::Walk;
+using machine::WalkEnd;
+using machine::WalkStep;
+
+TableSpec result_spec() {
+  return {"result",
+          "where the address is",
+          Layout::grid,
+          {{"virtual", "VIRTUAL", Type::hex, "", "the address asked for"},
+           {"physical", "PHYSICAL", Type::hex, "", "null where it is not mapped"},
+           {"page_size", "PAGE SIZE", Type::integer, "bytes", "of the page that maps it"},
+           {"status", "STATUS", Type::text, "", "mapped, or how the walk ended"},
+           {"image", "IN THE IMAGE", Type::text, "", "state of the page in the image"}}};
+}
+
+TableSpec walk_spec() {
+  return {"walk",
+          "the entries read, from the top",
+          Layout::grid,
+          {{"level", "LEVEL", Type::text, "", "PGD, P4D, PUD, PMD or PTE"},
+           {"entry_at", "ENTRY AT", Type::hex, "", "physical address of the entry"},
+           {"entry", "ENTRY", Type::hex, "", "the entry's bits"},
+           {"leads_to", "LEADS TO", Type::text, "", "what the entry says"},
+           {"flags", "FLAGS", Type::text, "", "its flags"}}};
+}
+
+std::string leads_to(const WalkStep& step) {
+  switch (step.entry.kind) {
+    case EntryKind::none:
+      return "nothing";
+    case EntryKind::table:
+      return fmt::format("table {:#x}", step.entry.target.value);
+    case EntryKind::leaf:
+      return fmt::format("page {:#x}", step.entry.target.value);
+    case EntryKind::prot_none:
+      return fmt::format("page {:#x}, no access (frame inverted)", step.entry.target.value);
+    case EntryKind::swap:
+      return fmt::format("swap entry: type {}, offset {:#x}", step.entry.swap_type, step.entry.swap_offset);
+  }
+  return "";
+}
+
+std::string state_in_image(const machine::Machine& machine, PhysAddr address) {
+  std::array<std::byte, 1> byte{};
+  return describe(machine.image().read(address, byte).state);
+}
+
+Row result_row(const machine::Machine& machine, VirtAddr address, const Walk& walk) {
+  const bool mapped = walk.end == WalkEnd::mapped || walk.end == WalkEnd::prot_none;
+  std::string status = describe(walk.end);
+  if (walk.end == WalkEnd::table_missing)
+    status = fmt::format("the page table at {:#x} is {}", walk.missing.value, describe(walk.missing_state));
+  return {Hex{address.value}, mapped ? Cell(Hex{walk.phys.value}) : Cell{},
+          mapped ? Cell(walk.page_size) : Cell{}, status,
+          mapped ? Cell(state_in_image(machine, walk.phys)) : Cell{}};
+}
+
+Report run(const Invocation& invocation) {
+  const std::string& text = invocation.operands.front();
+  const auto number = vmcoreinfo::parse_number(text, true);
+  if (!number) throw UsageError(fmt::format("vtop {}: expected an address in hexadecimal", text));
+  const VirtAddr address{*number};
+  const auto machine = open_machine(invocation, image_path(invocation, std::nullopt), false);
+  const auto space = machine->kernel_space();
+  const Walk walk = space.walk(address);
+
+  Report report{"vtop", {{result_spec(), {result_row(*machine, address, walk)}}, {walk_spec(), {}}}, {}, {}};
+  for (const WalkStep& step : walk.steps)
+    report.tables[1].rows.push_back({arch::x86_64::level_name(step.level, space.paging().levels),
+                                     Hex{step.entry_at.value}, Hex{step.raw}, leads_to(step),
+                                     arch::x86_64::describe_flags(step.raw)});
+  report.warnings = machine->warnings();
+  if (walk.end != WalkEnd::mapped) report.status = ExitStatus::partial;
+  if (address.value >> 63 == 0)
+    report.warnings.emplace_back(
+        "the address is a process's; it was looked up in the kernel's own page tables");
+  return report;
+}
+
+}  // namespace
+
+Command make_vtop() {
+  return {"vtop",
+          "translate a virtual address and show the walk",
+          "kvista -c vmcore vtop ffffffff81000000\n  the page-table entries from the top to the page, and "
+          "what the image "
+          "has there",
+          {{"ADDR", "a kernel address, in hexadecimal", true}},
+          machine_options(),
+          {result_spec(), walk_spec()},
+          run};
+}
+
+}  // namespace kvista::cli

@@ -1,0 +1,230 @@
+#include "decode/kallsyms.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace kvista::decode {
+namespace {
+
+constexpr uint32_t kMaxSymbols = 1 << 24;
+constexpr size_t kTokens = 256;
+constexpr size_t kMaxName = 0x7fff;    // two length bytes, 73bbb94466fd of 6.1
+constexpr size_t kMaxExpanded = 4096;  // KSYM_NAME_LEN is 512
+constexpr std::array kEncodings = {KallsymsEncoding::place_relative, KallsymsEncoding::base_relative,
+                                   KallsymsEncoding::base_relative_percpu, KallsymsEncoding::absolute};
+
+template <typename T>
+std::optional<T> read_integer(const VirtReader& read, VirtAddr at, ByteOrder order) {
+  std::array<std::byte, sizeof(T)> bytes{};
+  if (read(at, bytes) != bytes.size()) return std::nullopt;
+  return load<T>(bytes.data(), order);
+}
+
+std::optional<uint64_t> read_word(const VirtReader& read, VirtAddr at, ByteOrder order, unsigned word_size) {
+  if (word_size == 8) return read_integer<uint64_t>(read, at, order);
+  return read_integer<uint32_t>(read, at, order);
+}
+
+// Walks the compressed names through a window of memory.
+class NameStream {
+ public:
+  NameStream(const VirtReader& read, VirtAddr start) : read_(read), next_(start) {}
+
+  // The token numbers of the next symbol. Throws where the table ends early.
+  std::span<const std::byte> next() {
+    size_t length = std::to_integer<size_t>(need(1)[0]);
+    size_t header = 1;
+    if ((length & 0x80) != 0) {
+      length = (length & 0x7f) | std::to_integer<size_t>(need(2)[1]) << 7;
+      header = 2;
+    }
+    const auto name = need(header + length).subspan(header, length);
+    begin_ += header + length;
+    return name;
+  }
+
+ private:
+  static constexpr size_t kWindow = 128 * 1024;
+  static_assert(kWindow > 2 * kMaxName);
+
+  // The next `size` bytes, still unread.
+  std::span<const std::byte> need(size_t size) {
+    if (end_ - begin_ < size) refill();
+    if (end_ - begin_ < size)
+      throw FormatError("the kernel's symbol names (kallsyms_names) end early", next_.value);
+    return std::span(buffer_).subspan(begin_, size);
+  }
+  void refill() {
+    if (buffer_.empty()) buffer_.resize(kWindow);
+    std::copy(buffer_.begin() + static_cast<ptrdiff_t>(begin_),
+              buffer_.begin() + static_cast<ptrdiff_t>(end_), buffer_.begin());
+    end_ -= begin_;
+    begin_ = 0;
+    const size_t got = read_(next_, std::span(buffer_).subspan(end_));
+    next_ += got;
+    end_ += got;
+  }
+
+  const VirtReader& read_;
+  VirtAddr next_;
+  std::vector<std::byte> buffer_;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+};
+
+void expand(std::span<const std::byte> name, const std::array<std::string, kTokens>& tokens,
+            std::string& out) {
+  out.clear();
+  for (const std::byte token : name) {
+    out += tokens.at(std::to_integer<size_t>(token));
+    if (out.size() > kMaxExpanded) return;
+  }
+}
+
+// For each token: whether a symbol that begins with it can be one of `names`. The first letter is the type.
+std::array<bool, kTokens> possible_starts(const std::array<std::string, kTokens>& tokens,
+                                          std::span<const std::string_view> names) {
+  std::array<bool, kTokens> possible{};
+  for (size_t token = 0; token < kTokens; ++token) {
+    if (tokens.at(token).empty()) continue;
+    const std::string_view start = std::string_view(tokens.at(token)).substr(1);
+    possible.at(token) = std::any_of(names.begin(), names.end(),
+                                     [&](std::string_view name) { return name.starts_with(start); });
+  }
+  return possible;
+}
+
+}  // namespace
+
+const char* describe(KallsymsEncoding encoding) {
+  switch (encoding) {
+    case KallsymsEncoding::place_relative:
+      return "place-relative";
+    case KallsymsEncoding::base_relative:
+      return "base-relative";
+    case KallsymsEncoding::base_relative_percpu:
+      return "base-relative with absolute per-CPU";
+    case KallsymsEncoding::absolute:
+      return "absolute";
+  }
+  return "";
+}
+
+Kallsyms::Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder order, unsigned word_size,
+                   const Known& known)
+    : read_(std::move(read)), tables_(tables), order_(order), word_size_(word_size) {
+  const auto count = read_integer<uint32_t>(read_, tables_.num_syms, order_);
+  if (!count) throw FormatError("kallsyms_num_syms cannot be read", tables_.num_syms.value);
+  if (*count == 0 || *count > kMaxSymbols)
+    throw FormatError(fmt::format("kallsyms_num_syms is {}: no sensible number of symbols", *count),
+                      tables_.num_syms.value);
+  count_ = *count;
+  if (tables_.relative_base) {
+    const auto base = read_word(read_, *tables_.relative_base, order_, word_size_);
+    if (!base) throw FormatError("kallsyms_relative_base cannot be read", tables_.relative_base->value);
+    relative_base_ = *base;
+  }
+  load_tokens();
+
+  const std::string_view name = known.name;
+  for (const Match& found : match(std::span(&name, 1))) {
+    for (const KallsymsEncoding encoding : kEncodings) {
+      if (address_at(found.index, encoding) != known.address) continue;
+      encoding_ = encoding;
+      return;
+    }
+  }
+  throw FormatError(fmt::format("no way of reading kallsyms' {} symbols gives {} its address {:#x}", count_,
+                                known.name, known.address.value),
+                    tables_.names.value);
+}
+
+void Kallsyms::load_tokens() {
+  std::array<std::byte, kTokens * 2> index{};
+  if (read_(tables_.token_index, index) != index.size())
+    throw FormatError("kallsyms_token_index cannot be read", tables_.token_index.value);
+  std::array<uint16_t, kTokens> starts{};
+  for (size_t i = 0; i < kTokens; ++i) starts.at(i) = load<uint16_t>(&index.at(2 * i), order_);
+  constexpr size_t kMaxToken = 512;
+  std::vector<std::byte> table(size_t{*std::max_element(starts.begin(), starts.end())} + kMaxToken);
+  table.resize(read_(tables_.token_table, table));
+  for (size_t i = 0; i < kTokens; ++i) {
+    const size_t start = starts.at(i);
+    const auto begin = table.begin() + static_cast<ptrdiff_t>(std::min(start, table.size()));
+    const auto end = std::find(begin, table.end(), std::byte{0});
+    if (end == table.end())
+      throw FormatError(fmt::format("kallsyms_token_table: token {} does not end", i),
+                        tables_.token_table.value + start);
+    for (auto at = begin; at != end; ++at) tokens_.at(i) += static_cast<char>(*at);
+  }
+}
+
+std::vector<Kallsyms::Match> Kallsyms::match(std::span<const std::string_view> names) const {
+  const auto possible = possible_starts(tokens_, names);
+  std::vector<Match> found;
+  std::string expanded;
+  NameStream stream(read_, tables_.names);
+  for (size_t i = 0; i < count_; ++i) {
+    const auto name = stream.next();
+    if (name.empty() || !possible.at(std::to_integer<size_t>(name[0]))) continue;
+    expand(name, tokens_, expanded);
+    const std::string_view bare = std::string_view(expanded).substr(std::min<size_t>(1, expanded.size()));
+    if (std::find(names.begin(), names.end(), bare) != names.end()) found.push_back({i, expanded});
+  }
+  return found;
+}
+
+std::optional<VirtAddr> Kallsyms::address_at(size_t index, KallsymsEncoding encoding) const {
+  if (encoding == KallsymsEncoding::absolute) {
+    if (!tables_.addresses) return std::nullopt;
+    const auto address = read_word(read_, *tables_.addresses + index * word_size_, order_, word_size_);
+    return address ? std::optional(VirtAddr{*address}) : std::nullopt;
+  }
+  if (!tables_.offsets) return std::nullopt;
+  if (encoding != KallsymsEncoding::place_relative && !tables_.relative_base) return std::nullopt;
+  const VirtAddr place = *tables_.offsets + index * sizeof(uint32_t);
+  const auto raw = read_integer<uint32_t>(read_, place, order_);
+  if (!raw) return std::nullopt;
+  const auto offset = static_cast<int32_t>(*raw);
+  const auto sign_extended = static_cast<uint64_t>(int64_t{offset});
+  switch (encoding) {
+    case KallsymsEncoding::place_relative:
+      return place + sign_extended;
+    case KallsymsEncoding::base_relative:
+      return VirtAddr{relative_base_ + *raw};
+    default:
+      return VirtAddr{offset >= 0 ? sign_extended : relative_base_ - 1 - sign_extended};
+  }
+}
+
+VirtAddr Kallsyms::address_of(size_t index) const {
+  const auto address = address_at(index, encoding_);
+  if (!address)
+    throw FormatError(fmt::format("the address of kallsyms symbol {} cannot be read", index), index);
+  return *address;
+}
+
+std::vector<KallsymsSymbol> Kallsyms::find(std::span<const std::string_view> names) const {
+  std::vector<KallsymsSymbol> symbols;
+  for (const Match& found : match(names))
+    symbols.push_back({address_of(found.index), found.expanded[0], found.expanded.substr(1)});
+  return symbols;
+}
+
+void Kallsyms::for_each(const std::function<void(const KallsymsSymbol&)>& visit) const {
+  KallsymsSymbol symbol;
+  NameStream stream(read_, tables_.names);
+  for (size_t i = 0; i < count_; ++i) {
+    expand(stream.next(), tokens_, symbol.name);
+    symbol.type = symbol.name.empty() ? '?' : symbol.name[0];
+    symbol.name.erase(0, 1);
+    symbol.address = address_of(i);
+    visit(symbol);
+  }
+}
+
+}  // namespace kvista::decode

@@ -1,0 +1,88 @@
+// The symbol table that a kernel carries in its own memory (kernel/kallsyms.c, scripts/kallsyms.c).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/endian.h"
+#include "base/reader.h"
+
+namespace kvista::decode {
+
+/// Where the tables are. All are read-only data of the kernel image.
+struct KallsymsTables {
+  VirtAddr names;
+  VirtAddr num_syms;
+  VirtAddr token_table;
+  VirtAddr token_index;
+  std::optional<VirtAddr> offsets;        ///< 4 bytes a symbol
+  std::optional<VirtAddr> addresses;      ///< a word a symbol (kernels without KALLSYMS_BASE_RELATIVE)
+  std::optional<VirtAddr> relative_base;  ///< until 6.19; a081b5789255 of 7.0 dropped it
+};
+
+/// How an address is written. Newest first; which one holds is decided by the address of a known symbol.
+enum class KallsymsEncoding {
+  place_relative,        ///< &offsets[i] + (s32)offsets[i], since 7.0
+  base_relative,         ///< relative_base + (u32)offsets[i]
+  base_relative_percpu,  ///< offset < 0: relative_base - 1 - offset; else the offset itself (per-CPU)
+  absolute,              ///< addresses[i]
+};
+const char* describe(KallsymsEncoding encoding);
+
+struct KallsymsSymbol {
+  VirtAddr address;
+  char type = 0;
+  std::string name;
+};
+
+/// A kernel's kallsyms. Names are decoded in one pass when asked for; nothing is kept but the token table.
+class Kallsyms {
+ public:
+  /// A symbol whose address is known from elsewhere, to choose the encoding by.
+  struct Known {
+    std::string name;
+    VirtAddr address;
+  };
+
+  /// Checks the tables and finds the encoding. Throws FormatError where they are not readable, absurd, lack
+  /// `known`, or no encoding gives its address.
+  Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder order, unsigned word_size,
+           const Known& known);
+
+  size_t size() const { return count_; }
+  KallsymsEncoding encoding() const { return encoding_; }
+
+  /// The symbols with one of these names, in table order; a name may be there several times.
+  std::vector<KallsymsSymbol> find(std::span<const std::string_view> names) const;
+  /// Calls `visit` for each symbol in table order. Throws FormatError where the table is cut; what came
+  /// before has been visited by then.
+  void for_each(const std::function<void(const KallsymsSymbol&)>& visit) const;
+
+ private:
+  struct Match {
+    size_t index;
+    std::string expanded;  ///< type letter and name
+  };
+  void load_tokens();
+  std::vector<Match> match(std::span<const std::string_view> names) const;
+  std::optional<VirtAddr> address_at(size_t index, KallsymsEncoding encoding) const;
+  VirtAddr address_of(size_t index) const;
+
+  VirtReader read_;
+  KallsymsTables tables_;
+  ByteOrder order_;
+  unsigned word_size_;
+  size_t count_ = 0;
+  uint64_t relative_base_ = 0;
+  KallsymsEncoding encoding_ = KallsymsEncoding::place_relative;
+  std::array<std::string, 256> tokens_;
+};
+
+}  // namespace kvista::decode

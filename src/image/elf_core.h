@@ -1,0 +1,44 @@
+// The headers of an ELF core file of either class and byte order.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/endian.h"
+#include "base/file.h"
+#include "image/memory_image.h"
+
+namespace kvista::image {
+
+/// Program header types that a core file uses.
+inline constexpr uint32_t kPtLoad = 1;
+inline constexpr uint32_t kPtNote = 4;
+
+struct ProgramHeader {
+  uint32_t type = 0;
+  uint64_t offset = 0;
+  uint64_t vaddr = 0;
+  uint64_t paddr = 0;
+  uint64_t file_size = 0;
+  uint64_t memory_size = 0;
+};
+
+struct ElfCore {
+  ByteOrder byte_order = ByteOrder::little;
+  unsigned word_size = 8;
+  uint16_t machine = 0;
+  std::vector<ProgramHeader> program_headers;
+  std::vector<Note> notes;
+  std::vector<std::string> warnings;
+};
+
+/// Whether `head`, the first bytes of a file, begin an ELF file.
+bool looks_like_elf(std::span<const std::byte> head);
+
+/// Reads the ELF header, the program headers wherever e_phoff says they are (with PN_XNUM: as many as
+/// section header 0 says) and the list of notes. Throws FormatError where this is no core file or its
+/// headers are cut. `size` bounds what is believed; UINT64_MAX for files of unknown size (/proc/kcore).
+ElfCore read_elf_core(const File& file, uint64_t size);
+
+}  // namespace kvista::image

@@ -1,0 +1,151 @@
+#include "image/elf_image.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+
+namespace kvista::image {
+namespace {
+
+// /proc/kcore gives -1 for what has no one physical address (its vmalloc area).
+constexpr uint64_t kNoPhysicalAddress = UINT64_MAX;
+
+bool has_physical_address(const ProgramHeader& ph, unsigned word_size) {
+  return ph.paddr != kNoPhysicalAddress && !(word_size == 4 && ph.paddr == UINT32_MAX);
+}
+
+// QEMU and libvirt write p_vaddr = p_paddr, or 0, when they dump without paging: that says nothing.
+std::optional<VirtAddr> trusted_vaddr(const ProgramHeader& ph) {
+  if (ph.vaddr == 0 || ph.vaddr == ph.paddr) return std::nullopt;
+  return VirtAddr{ph.vaddr};
+}
+
+Extent extent_of(const ProgramHeader& ph, uint64_t size) {
+  const uint64_t in_file = std::min(ph.file_size, ph.memory_size);
+  const uint64_t rest = ph.offset < size ? size - ph.offset : 0;
+  return {PhysAddr{ph.paddr}, ph.memory_size, in_file, std::min(in_file, rest), ph.offset};
+}
+
+// Whether all memory is at physical address 0: the core of a process, which has no physical addresses.
+bool looks_like_process(const ElfCore& core) {
+  size_t loads = 0;
+  for (const ProgramHeader& ph : core.program_headers) {
+    if (ph.type != kPtLoad) continue;
+    if (ph.paddr != 0) return false;
+    ++loads;
+  }
+  return loads > 1;
+}
+
+// Where the headers say more than the file holds.
+uint64_t count_lost(const ExtentMap& extents) {
+  uint64_t lost = 0;
+  for (const Extent& extent : extents.extents()) lost += extent.file_size - extent.available;
+  return lost;
+}
+
+// Bytes of memory seen through a second mapping: the kernel's text mapping beside the direct map. The direct
+// map is the one distance from physical to virtual addresses that most memory has.
+uint64_t count_aliased(std::span<const Segment> segments) {
+  std::map<uint64_t, uint64_t> bytes_by_shift;
+  uint64_t all = 0;
+  uint64_t most = 0;
+  for (const Segment& segment : segments) {
+    if (!segment.vaddr || !segment.paddr) continue;
+    all += segment.size;
+    most = std::max(most, bytes_by_shift[segment.vaddr->value - segment.paddr->value] += segment.size);
+  }
+  return all - most;
+}
+
+class ElfImage final : public MemoryImage {
+ public:
+  ElfImage(File file, ElfCore core) : file_(std::move(file)) {
+    traits_ = {file_.path(), "ELF core", core.byte_order, core.word_size, core.machine, false};
+    ElfMemory memory = map_segments(core, file_.size());
+    extents_ = std::move(memory.extents);
+    ram_ = extents_.ranges();
+    segments_ = std::move(memory.segments);
+    warnings_ = std::move(memory.warnings);
+    notes_ = std::move(core.notes);
+    if (ram_.empty())
+      throw FormatError(
+          fmt::format("{}: an ELF core file that holds no memory by physical address", file_.path()), 0);
+  }
+
+  ReadResult read(PhysAddr address, std::span<std::byte> out) const override {
+    size_t done = 0;
+    while (done < out.size()) {
+      const auto place = extents_.find(address + done);
+      if (place.state != PageState::present) return {done, place.state};
+      const auto part = out.subspan(done, std::min<uint64_t>(place.size, out.size() - done));
+      const size_t got = file_.read_at(place.offset, part);
+      done += got;
+      if (got < part.size()) return {done, PageState::unreadable};
+    }
+    return {done, PageState::present};
+  }
+
+  std::vector<std::byte> read_note(const Note& note, uint64_t limit) const override {
+    const uint64_t rest = note.offset < file_.size() ? file_.size() - note.offset : 0;
+    std::vector<std::byte> bytes(std::min({note.size, limit, rest}));
+    bytes.resize(file_.read_at(note.offset, bytes));
+    return bytes;
+  }
+
+ private:
+  File file_;
+  ExtentMap extents_;
+};
+
+}  // namespace
+
+ElfMemory map_segments(const ElfCore& core, uint64_t size) {
+  ElfMemory memory;
+  memory.warnings = core.warnings;
+  std::vector<Extent> extents;
+  size_t wrapped = 0;
+  for (const ProgramHeader& ph : core.program_headers) {
+    if (ph.type != kPtLoad || ph.memory_size == 0) continue;
+    Segment segment{trusted_vaddr(ph), std::nullopt, ph.memory_size};
+    if (has_physical_address(ph, core.word_size)) {
+      if (!checked_add(ph.paddr, ph.memory_size) || !checked_add(ph.offset, ph.file_size)) {
+        ++wrapped;
+        continue;
+      }
+      segment.paddr = PhysAddr{ph.paddr};
+      extents.push_back(extent_of(ph, size));
+    }
+    memory.segments.push_back(segment);
+  }
+  memory.extents = ExtentMap(std::move(extents));
+  if (wrapped != 0)
+    memory.warnings.push_back(fmt::format(
+        "{} segments wrap around the end of the address space: left out, the headers are damaged", wrapped));
+  if (const uint64_t lost = count_lost(memory.extents); lost != 0)
+    memory.warnings.push_back(
+        fmt::format("the file is cut short: {} bytes that its headers name are not there", lost));
+  if (memory.extents.overlap() > 0) {
+    const uint64_t aliased = count_aliased(memory.segments);
+    if (memory.extents.overlap() > aliased)
+      memory.warnings.push_back(
+          fmt::format("segments overlap: {} bytes of memory are in the file more than once; the "
+                      "segment that starts first is used",
+                      memory.extents.overlap() - aliased));
+  }
+  return memory;
+}
+
+std::unique_ptr<MemoryImage> open_elf(File file) {
+  ElfCore core = read_elf_core(file, file.size());
+  if (looks_like_process(core))
+    throw FormatError(
+        fmt::format("{}: the core of a process (no physical addresses), not of a kernel", file.path()), 0);
+  return std::make_unique<ElfImage>(std::move(file), std::move(core));
+}
+
+}  // namespace kvista::image

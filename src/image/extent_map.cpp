@@ -1,0 +1,57 @@
+#include "image/extent_map.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace kvista::image {
+namespace {
+
+// The part of `extent` from `skip` bytes on.
+Extent without_front(const Extent& extent, uint64_t skip) {
+  const auto left = [skip](uint64_t n) { return n > skip ? n - skip : 0; };
+  return {extent.start + skip, extent.size - skip, left(extent.file_size), left(extent.available),
+          extent.offset + skip};
+}
+
+}  // namespace
+
+ExtentMap::ExtentMap(std::vector<Extent> extents) {
+  std::erase_if(extents, [](const Extent& e) { return e.size == 0; });
+  std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) {
+    return std::tuple(a.start, b.size) < std::tuple(b.start, a.size);
+  });
+  extents_.reserve(extents.size());
+  PhysAddr covered_to{0};
+  for (const Extent& extent : extents) {
+    const uint64_t twice = covered_to > extent.start ? std::min(covered_to - extent.start, extent.size) : 0;
+    overlap_ += twice;
+    if (twice < extent.size) extents_.push_back(without_front(extent, twice));
+    covered_to = std::max(covered_to, extent.end());
+  }
+}
+
+std::vector<PhysRange> ExtentMap::ranges() const {
+  std::vector<PhysRange> joined;
+  for (const Extent& extent : extents_) {
+    if (!joined.empty() && joined.back().end() == extent.start)
+      joined.back().size += extent.size;
+    else
+      joined.push_back({extent.start, extent.size});
+  }
+  return joined;
+}
+
+ExtentMap::Place ExtentMap::find(PhysAddr address) const {
+  auto after = std::upper_bound(extents_.begin(), extents_.end(), address,
+                                [](PhysAddr a, const Extent& e) { return a < e.start; });
+  if (after == extents_.begin()) return {};
+  const Extent& extent = *--after;
+  const uint64_t into = address - extent.start;
+  if (into >= extent.size) return {};
+  if (into < extent.available) return {PageState::present, extent.offset + into, extent.available - into};
+  if (into < extent.file_size) return {PageState::lost, 0, extent.file_size - into};
+  return {PageState::absent, 0, extent.size - into};
+}
+
+}  // namespace kvista::image

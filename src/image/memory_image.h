@@ -1,0 +1,93 @@
+// What bytes are at a physical address, or why there are none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/endian.h"
+
+namespace kvista::image {
+
+/// A page has a state, not only bytes. A missing page is never zeros.
+enum class PageState {
+  present,      ///< the bytes are there
+  zero_elided,  ///< known to be zeros, and left out of the file for that
+  excluded,     ///< left out by whoever wrote the dump
+  absent,       ///< a segment's tail beyond its file size: excluded or zero, unknown which
+  lost,         ///< the file should hold it and is cut short
+  unreadable,   ///< reading it failed
+  beyond,       ///< no part of the image covers this address
+};
+
+/// A page state in words for a message: "excluded", "beyond the image" ...
+const char* describe(PageState state);
+
+/// Outcome of a read: the first `done` bytes are good; where that is not all, `state` says why the next is
+/// not.
+struct ReadResult {
+  size_t done = 0;
+  PageState state = PageState::present;
+};
+
+/// One stretch of memory as the image's own headers describe it: evidence, not truth.
+struct Segment {
+  std::optional<VirtAddr>
+      vaddr;  ///< nothing where the writer gave none (0, or equal to the physical address)
+  std::optional<PhysAddr> paddr;  ///< nothing where there is none (/proc/kcore's vmalloc area: -1)
+  uint64_t size = 0;
+};
+
+/// A note of the image; its descriptor is read when asked for.
+struct Note {
+  std::string name;
+  uint32_t type = 0;
+  uint64_t offset = 0;  ///< of the descriptor, in the file
+  uint64_t size = 0;    ///< of the descriptor
+};
+
+/// What an image says about itself before any kernel knowledge.
+struct Traits {
+  std::string path;
+  std::string format;                        ///< "ELF core", "/proc/kcore" ...
+  ByteOrder byte_order = ByteOrder::little;  ///< of the image's headers
+  unsigned word_size = 8;                    ///< 4 or 8
+  uint16_t elf_machine = 0;                  ///< e_machine; 0 where the format has none
+  bool live = false;                         ///< the memory changes while it is read
+};
+
+/// A machine's memory. Constant after opening, and safe to read from several threads at once.
+class MemoryImage {
+ public:
+  MemoryImage() = default;
+  MemoryImage(const MemoryImage&) = delete;
+  MemoryImage& operator=(const MemoryImage&) = delete;
+  virtual ~MemoryImage() = default;
+
+  const Traits& traits() const { return traits_; }
+  /// The physical memory that the image covers, sorted and disjoint. What two segments both hold is there
+  /// once.
+  std::span<const PhysRange> ram() const { return ram_; }
+  std::span<const Segment> segments() const { return segments_; }
+  std::span<const Note> notes() const { return notes_; }
+  /// What is odd about the image but does not stop it from being read; one sentence each.
+  std::span<const std::string> warnings() const { return warnings_; }
+
+  /// Reads `out.size()` bytes at `address`, as far as they are there.
+  virtual ReadResult read(PhysAddr address, std::span<std::byte> out) const = 0;
+  /// The descriptor of `note`, at most `limit` bytes of it; shorter where the file is cut.
+  virtual std::vector<std::byte> read_note(const Note& note, uint64_t limit) const = 0;
+
+ protected:
+  Traits traits_;
+  std::vector<PhysRange> ram_;
+  std::vector<Segment> segments_;
+  std::vector<Note> notes_;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace kvista::image

@@ -1,0 +1,301 @@
+#include "machine/machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "arch/x86_64/layout.h"
+#include "base/error.h"
+#include "base/file.h"
+
+namespace kvista::machine {
+namespace {
+
+constexpr size_t kMaxSystemFile = size_t{4} << 20;
+
+struct KnownMachine {
+  uint16_t elf_machine;
+  const char* name;
+};
+// For the message: architectures that kvista does not read yet.
+constexpr std::array kOtherMachines = {KnownMachine{3, "i386"},         KnownMachine{21, "ppc64"},
+                                       KnownMachine{22, "s390x"},       KnownMachine{40, "arm"},
+                                       KnownMachine{183, "arm64"},      KnownMachine{243, "riscv64"},
+                                       KnownMachine{258, "loongarch64"}};
+
+void check_architecture(const image::MemoryImage& image) {
+  const image::Traits& traits = image.traits();
+  if (traits.elf_machine == 0 || traits.elf_machine == arch::x86_64::kElfMachine) return;
+  for (const KnownMachine& known : kOtherMachines)
+    if (known.elf_machine == traits.elf_machine)
+      throw Unsupported(
+          fmt::format("{}: the memory of an {} machine; this version of kvista reads x86_64 only",
+                      traits.path, known.name));
+  throw Unsupported(
+      fmt::format("{}: the memory of an unknown machine (ELF machine number {}); this version of kvista "
+                  "reads x86_64 only",
+                  traits.path, traits.elf_machine));
+}
+
+bool verified(const Fact& fact) {
+  return std::any_of(fact.candidates.begin(), fact.candidates.end(),
+                     [](const Candidate& c) { return c.proves && c.verified.value_or(false); });
+}
+
+// Two sources support one value where they say the same.
+size_t count_supporters(const Fact& fact, const FactValue& value) {
+  return static_cast<size_t>(std::count_if(fact.candidates.begin(), fact.candidates.end(),
+                                           [&](const Candidate& c) { return c.proves && c.value == value; }));
+}
+
+}  // namespace
+
+Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
+    : image_(std::move(image)), options_(std::move(options)), arch_(x86_64_probes()) {
+  check_architecture(*image_);
+  if (!options_.vmcoreinfo_file.empty()) {
+    note_ = vmcoreinfo::read_file(options_.vmcoreinfo_file);
+  } else if (auto found = vmcoreinfo::locate(*image_, options_.system_root + "/sys/kernel/vmcoreinfo")) {
+    note_ = std::move(*found);
+  }
+  facts_.resize(kFactCount);
+  for (const FactInfo& info : all_facts()) facts_.at(static_cast<size_t>(info.id)).id = info.id;
+}
+
+const Fact& Machine::fact(FactId id) {
+  const auto index = static_cast<size_t>(id);
+  Fact& fact = facts_.at(index);
+  // A source that asks for the very fact it should establish finds it absent.
+  if (states_.at(index) != State::unknown) return fact;
+  states_.at(index) = State::asking;
+  establish(fact);
+  states_.at(index) = State::known;
+  return fact;
+}
+
+void Machine::establish(Fact& fact) {
+  // Collected aside, so that a source that asks back for this fact does not see half of it.
+  Fact found{fact.id, std::nullopt, Source::note, false, {}};
+  if (const auto user = options_.overrides.find(fact.id); user != options_.overrides.end())
+    add(found, {Source::user, user->second, "--set", true, true, std::nullopt, Verdict::unavailable});
+  for (const Probe& probe : arch_.probes) {
+    if (probe.fact != fact.id) continue;
+    if (!options_.explain && (settled(found) || (probe.costly && verified(found)))) continue;
+    ask(found, probe);
+  }
+  choose(found);
+  fact = std::move(found);
+}
+
+void Machine::ask(Fact& fact, const Probe& probe) {
+  Candidate candidate{probe.source, std::nullopt,        {}, probe.proves, false,
+                      std::nullopt, Verdict::unavailable};
+  try {
+    Finding finding = probe.ask(*this);
+    candidate.value = std::move(finding.value);
+    candidate.detail = std::move(finding.detail);
+  } catch (const Error& error) {
+    candidate.detail = error.what();
+  }
+  if (probe.source == Source::note && note_.source == "user") candidate.source = Source::user;
+  add(fact, std::move(candidate));
+}
+
+void Machine::add(Fact& fact, Candidate candidate) {
+  if (candidate.value) {
+    for (const Check& check : arch_.checks)
+      if (check.fact == fact.id) candidate.verified = check.verify(*this, *candidate.value);
+  }
+  fact.candidates.push_back(std::move(candidate));
+}
+
+bool Machine::settled(const Fact& fact) const {
+  return std::any_of(fact.candidates.begin(), fact.candidates.end(), [&](const Candidate& c) {
+    return c.proves && c.value && c.verified.value_or(true) && count_supporters(fact, *c.value) >= 2;
+  });
+}
+
+void Machine::choose(Fact& fact) {
+  const Candidate* best = nullptr;
+  // The user's word first; then what memory confirms; then what most sources say; then rank.
+  const auto merit = [&](const Candidate& c) {
+    const int checked = c.verified ? (*c.verified ? 2 : 0) : 1;
+    return std::tuple(c.forced, checked, count_supporters(fact, *c.value));
+  };
+  for (const Candidate& c : fact.candidates)
+    if (c.proves && c.value && (best == nullptr || merit(c) > merit(*best))) best = &c;
+  const bool refuted = best != nullptr && best->verified && !*best->verified;
+  if (best != nullptr && (!refuted || best->forced)) {
+    fact.value = best->value;
+    fact.source = best->source;
+    fact.verified = best->verified.value_or(count_supporters(fact, *best->value) >= 2);
+  }
+  for (Candidate& c : fact.candidates) {
+    if (!c.value) continue;
+    if (&c == best && fact.value)
+      c.verdict = Verdict::chosen;
+    else if (fact.value && c.value == fact.value)
+      c.verdict = Verdict::agrees;
+    else
+      c.verdict = c.proves ? Verdict::disagrees : Verdict::candidate;
+  }
+}
+
+std::optional<uint64_t> Machine::number(FactId id) {
+  const Fact& found = fact(id);
+  if (!found.value) return std::nullopt;
+  const auto* value = std::get_if<uint64_t>(&*found.value);
+  return value == nullptr ? std::nullopt : std::optional(*value);
+}
+
+std::optional<std::string> Machine::text(FactId id) {
+  const Fact& found = fact(id);
+  if (!found.value) return std::nullopt;
+  const auto* value = std::get_if<std::string>(&*found.value);
+  return value == nullptr ? std::nullopt : std::optional(*value);
+}
+
+std::optional<VirtRange> Machine::range(FactId id) {
+  const Fact& found = fact(id);
+  if (!found.value) return std::nullopt;
+  const auto* value = std::get_if<VirtRange>(&*found.value);
+  return value == nullptr ? std::nullopt : std::optional(*value);
+}
+
+uint64_t Machine::need_number(FactId id) {
+  if (const auto value = number(id)) return *value;
+  std::string reasons;
+  for (const Candidate& c : fact(id).candidates) {
+    const FactInfo& info = info_of(id);
+    const std::string said =
+        c.value ? fmt::format("says {}, which memory refutes", format(*c.value, info.form)) : c.detail;
+    if (c.proves) reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", describe(c.source), said);
+  }
+  throw NotFound(fmt::format("{}: {} cannot be established ({})", image_->traits().path, info_of(id).name,
+                             reasons.empty() ? "no source" : reasons));
+}
+
+std::vector<std::string> Machine::warnings() const {
+  std::vector<std::string> all(image_->warnings().begin(), image_->warnings().end());
+  const auto of_note = note_.info.warnings();
+  all.insert(all.end(), of_note.begin(), of_note.end());
+  for (const Fact& fact : facts_) {
+    const FactInfo& info = info_of(fact.id);
+    for (const Candidate& c : fact.candidates) {
+      if (c.verdict != Verdict::disagrees) continue;
+      const std::string said =
+          fmt::format("{}: {} says {}", info.name, describe(c.source), format(*c.value, info.form));
+      if (fact.value)
+        all.push_back(fmt::format("{}, but {} says {}, which is used ({})", said, describe(fact.source),
+                                  format(*fact.value, info.form),
+                                  fact.verified ? "verified" : "not verified"));
+      else
+        all.push_back(fmt::format("{}, which memory refutes; no source has a value that holds", said));
+    }
+  }
+  return all;
+}
+
+AddressSpace Machine::kernel_space() {
+  const PhysAddr root{need_number(FactId::root_page_table)};
+  const auto levels = static_cast<unsigned>(need_number(FactId::page_table_levels));
+  return {*image_, root, {levels, number(FactId::sme_mask).value_or(0)}};
+}
+
+std::optional<PhysAddr> Machine::image_phys(VirtAddr address) {
+  const auto base = number(FactId::phys_base);
+  if (!base || address < arch::x86_64::kKernelMap) return std::nullopt;
+  return PhysAddr{address.value - arch::x86_64::kKernelMap.value + *base};
+}
+
+size_t Machine::read_image(VirtAddr address, std::span<std::byte> out) {
+  const auto phys = image_phys(address);
+  return phys ? image_->read(*phys, out).done : 0;
+}
+
+decode::Kallsyms Machine::load_kallsyms() {
+  const auto pointer = [&](std::string_view name) {
+    const auto address = note().symbol(name);
+    if (!address) throw NotFound(fmt::format("VMCOREINFO has no SYMBOL({}) (kernels before 6.0)", name));
+    return VirtAddr{*address};
+  };
+  decode::KallsymsTables tables{pointer("kallsyms_names"),
+                                pointer("kallsyms_num_syms"),
+                                pointer("kallsyms_token_table"),
+                                pointer("kallsyms_token_index"),
+                                {},
+                                {},
+                                {}};
+  const auto maybe = [&](std::string_view name) {
+    const auto address = note().symbol(name);
+    return address ? std::optional(VirtAddr{*address}) : std::nullopt;
+  };
+  tables.offsets = maybe("kallsyms_offsets");
+  tables.addresses = maybe("kallsyms_addresses");
+  tables.relative_base = maybe("kallsyms_relative_base");
+  need_number(FactId::phys_base);
+  return {[this](VirtAddr at, std::span<std::byte> out) { return read_image(at, out); },
+          tables,
+          ByteOrder::little,
+          8,
+          {"_stext", pointer("_stext")}};
+}
+
+VirtAddr Machine::symbol(std::string_view name) {
+  if (!symbols_loaded_) {
+    // phys_base comes first: it asks for no symbol, and without it nothing can be read.
+    need_number(FactId::phys_base);
+    symbols_loaded_ = true;
+    try {
+      for (const auto& found : load_kallsyms().find(wanted_symbols()))
+        symbols_.try_emplace(found.name, found.address);
+    } catch (const Error& error) {
+      symbols_failure_ = error.what();
+    }
+  }
+  if (!symbols_failure_.empty()) throw NotFound(symbols_failure_);
+  const auto at = symbols_.find(name);
+  if (at == symbols_.end()) throw NotFound(fmt::format("the kernel's symbol table has no {}", name));
+  return at->second;
+}
+
+uint64_t Machine::variable(std::string_view name, unsigned size) {
+  const VirtAddr at = symbol(name);
+  std::array<std::byte, 8> bytes{};
+  const auto wanted = std::span(bytes).first(size);
+  if (read_image(at, wanted) != size)
+    throw NotFound(fmt::format("{} at {:#x} is not in the image", name, at.value));
+  return size == 8 ? load<uint64_t>(bytes.data(), ByteOrder::little)
+                   : load<uint32_t>(bytes.data(), ByteOrder::little);
+}
+
+VirtAddr Machine::mem_section_array() {
+  const auto address = note().symbol("mem_section");
+  if (!address) throw NotFound("VMCOREINFO has no SYMBOL(mem_section): no sparse memory model");
+  const VirtAddr value{*address};
+  if (value < arch::x86_64::kKernelMap) return value;
+  // The symbol is that of a pointer to the array (83e3c48729d9, 4.15, before a0b1280368d1 exported its
+  // value), or of the array itself. What follows a pointer is a root, which is aligned; what follows a root
+  // is a section_mem_map, whose lowest bit says that the section is present.
+  const auto word_at = [&](VirtAddr at) {
+    std::array<std::byte, 8> bytes{};
+    const bool readable = at >= arch::x86_64::kKernelMap
+                              ? read_image(at, bytes) == bytes.size()
+                              : kernel_space().read(at, bytes).done == bytes.size();
+    if (!readable) throw NotFound(fmt::format("mem_section: {:#x} is not in the image", at.value));
+    return load<uint64_t>(bytes.data(), ByteOrder::little);
+  };
+  const VirtAddr target{word_at(value)};
+  return (word_at(target) & 7) == 0 ? target : value;
+}
+
+std::string Machine::system_file(std::string_view path) {
+  if (!image_->traits().live) throw NotFound("the image is not the running system");
+  const auto text = read_text_file(fmt::format("{}{}", options_.system_root, path), kMaxSystemFile);
+  if (!text) throw NotFound(fmt::format("{} cannot be read", path));
+  return *text;
+}
+
+}  // namespace kvista::machine

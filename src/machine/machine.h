@@ -1,0 +1,129 @@
+// Turns evidence into facts. Each fact has sources in rank order (probes_x86_64.cpp); they are asked until
+// its value is verified and one independent source agrees, or all of them where everything is to be
+// explained.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "decode/kallsyms.h"
+#include "image/memory_image.h"
+#include "machine/address_space.h"
+#include "machine/fact.h"
+#include "vmcoreinfo/locate.h"
+
+namespace kvista::machine {
+
+class Machine;
+
+/// What a source answered: a value, or why it has none; `detail` says where exactly, or why not.
+struct Finding {
+  std::optional<FactValue> value;
+  std::string detail;
+};
+
+/// One source of one fact.
+struct Probe {
+  FactId fact;
+  Source source;
+  bool proves;  ///< false: a guess, shown and compared but never used
+  Finding (*ask)(Machine& machine);
+  bool costly = false;  ///< asked only where nothing else gave a value that holds, or where all are asked
+};
+
+/// Checks a fact's value against memory. Nothing where it cannot be checked.
+struct Check {
+  FactId fact;
+  std::optional<bool> (*verify)(Machine& machine, const FactValue& value);
+};
+
+/// What one architecture knows about finding facts.
+struct ArchProbes {
+  std::vector<Probe> probes;
+  std::vector<Check> checks;
+};
+
+struct Options {
+  bool explain = false;                   ///< ask every source
+  std::map<FactId, FactValue> overrides;  ///< --set
+  std::string vmcoreinfo_file;            ///< --vmcoreinfo: used instead of the image's note
+  /// Where the running system's files are looked for; tests put a tree of their own here.
+  std::string system_root;
+};
+
+/// A machine whose memory an image holds. Facts are found when first asked for; after that they do not
+/// change. Asking for facts is for one thread; an AddressSpace taken from here is for all.
+class Machine {
+ public:
+  /// Finds the note. Throws Unsupported for an architecture that kvista does not know.
+  Machine(std::unique_ptr<image::MemoryImage> image, Options options);
+
+  const image::MemoryImage& image() const { return *image_; }
+  const vmcoreinfo::VmcoreInfo& note() const { return note_.info; }
+  /// Where the note was found; empty where there is none.
+  const std::string& note_source() const { return note_.source; }
+  const Options& options() const { return options_; }
+
+  const Fact& fact(FactId id);
+  std::optional<uint64_t> number(FactId id);
+  std::optional<std::string> text(FactId id);
+  std::optional<VirtRange> range(FactId id);
+  /// As above, but throws NotFound with the reasons of all sources where the fact cannot be established.
+  uint64_t need_number(FactId id);
+
+  /// One sentence for each disagreement among the facts asked for so far, and for what the note and the image
+  /// themselves complain of.
+  std::vector<std::string> warnings() const;
+
+  /// The kernel's address space. Throws NotFound where its root cannot be established.
+  AddressSpace kernel_space();
+
+  // What follows is for probes and for floors above that read single variables.
+
+  /// Where the kernel image's mapping puts `address`, by phys_base alone.
+  std::optional<PhysAddr> image_phys(VirtAddr address);
+  /// Reads from the kernel image's mapping, by phys_base alone.
+  size_t read_image(VirtAddr address, std::span<std::byte> out);
+  /// The address of a variable by the kernel's own symbol table. Throws an Error that says why there is none.
+  VirtAddr symbol(std::string_view name);
+  /// The 8-byte or 4-byte value of a variable of the kernel image. Throws likewise.
+  uint64_t variable(std::string_view name, unsigned size = 8);
+  /// The array of pointers to memory sections. Throws an Error that says why there is none.
+  VirtAddr mem_section_array();
+  /// A file of the running system, where this image is it. Throws NotFound otherwise.
+  std::string system_file(std::string_view path);
+
+ private:
+  void establish(Fact& fact);
+  void ask(Fact& fact, const Probe& probe);
+  void add(Fact& fact, Candidate candidate);
+  bool settled(const Fact& fact) const;
+  void choose(Fact& fact);
+  decode::Kallsyms load_kallsyms();
+
+  std::unique_ptr<image::MemoryImage> image_;
+  Options options_;
+  vmcoreinfo::Located note_;
+  const ArchProbes& arch_;
+  enum class State { unknown, asking, known };
+  std::array<State, kFactCount> states_{};
+  std::vector<Fact> facts_;
+  std::map<std::string, VirtAddr, std::less<>> symbols_;
+  std::string symbols_failure_;
+  bool symbols_loaded_ = false;
+};
+
+/// The facts of x86_64.
+const ArchProbes& x86_64_probes();
+
+/// The kernel variables that facts are read from: looked up in one pass over the symbol table.
+std::span<const std::string_view> wanted_symbols();
+
+}  // namespace kvista::machine

@@ -1,0 +1,32 @@
+// The sources of x86_64's facts, by subject. Within a fact they stand in rank order.
+#pragma once
+
+#include "machine/machine.h"
+
+namespace kvista::machine {
+
+/// Which kernel it is, and in which state: arch, release, build_id, state, crash_time, cpus.
+void add_identity_probes(ArchProbes& all);
+/// What virtual addresses mean: page_size, page_table_levels, root_page_table, phys_base, sme_mask,
+/// page_offset.
+void add_translation_probes(ArchProbes& all);
+/// Where things are: kaslr_offset, the ranges, the memory map's geometry, crashkernel.
+void add_layout_probes(ArchProbes& all);
+
+/// A finding with a value, and where it was found.
+inline Finding found(FactValue value, std::string where = {}) {
+  return {std::move(value), std::move(where)};
+}
+/// A finding without one, and why.
+inline Finding unavailable(std::string why) {
+  return {std::nullopt, std::move(why)};
+}
+
+/// What struct new_utsname at init_uts_ns says, where it can be read with `phys_base`.
+struct Utsname {
+  std::string release;
+  std::string machine;
+};
+std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base);
+
+}  // namespace kvista::machine

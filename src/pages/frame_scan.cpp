@@ -1,0 +1,209 @@
+#include "pages/frame_scan.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/parallel.h"
+#include "pages/page_classifier.h"
+
+namespace kvista::pages {
+namespace {
+
+using machine::Mapping;
+
+// Struct pages and pages are read in pieces that stay in a core's own cache.
+constexpr size_t kPiece = size_t{256} << 10;
+constexpr uint64_t kPageSize = 4096;
+constexpr unsigned kPageShift = 12;
+
+// `ranges` without `holes`; both sorted and disjoint.
+std::vector<PhysRange> subtract(std::span<const PhysRange> ranges, std::span<const PhysRange> holes) {
+  std::vector<PhysRange> left;
+  for (PhysRange range : ranges) {
+    for (const PhysRange& hole : holes) {
+      if (hole.end() <= range.start || hole.start >= range.end()) continue;
+      if (hole.start > range.start) left.push_back({range.start, hole.start - range.start});
+      const PhysAddr next = std::min(hole.end(), range.end());
+      range = {next, range.end() - next};
+    }
+    if (range.size != 0) left.push_back(range);
+  }
+  return left;
+}
+
+machine::PhysRanges crash_kernel(machine::Machine& machine) {
+  const auto& fact = machine.fact(machine::FactId::crashkernel);
+  if (!fact.value) return {};
+  return std::get<machine::PhysRanges>(*fact.value);
+}
+
+// Whole frames only: a frame that is partly RAM is the firmware's.
+std::vector<PhysRange> whole_frames(std::vector<PhysRange> ranges) {
+  for (PhysRange& range : ranges) {
+    const uint64_t first = (range.start.value + kPageSize - 1) & ~(kPageSize - 1);
+    const uint64_t end = range.end().value & ~(kPageSize - 1);
+    range = {PhysAddr{first}, end > first ? end - first : 0};
+  }
+  std::erase_if(ranges, [](const PhysRange& range) { return range.size == 0; });
+  return ranges;
+}
+
+// The sections' worth of frames that hold any of `memory`, in order.
+std::vector<Pfn> blocks_of(std::span<const PhysRange> memory, unsigned shift) {
+  std::vector<Pfn> blocks;
+  for (const PhysRange& range : memory) {
+    const uint64_t last = (range.end().value - 1) >> kPageShift >> shift;
+    for (uint64_t block = range.start.value >> kPageShift >> shift; block <= last; ++block)
+      if (blocks.empty() || blocks.back() < Pfn{block << shift}) blocks.push_back({block << shift});
+  }
+  return blocks;
+}
+
+}  // namespace
+
+bool is_zero(std::span<const std::byte> bytes) {
+  constexpr size_t kStep = 64;
+  size_t at = 0;
+  for (; at + kStep <= bytes.size(); at += kStep) {
+    std::array<uint64_t, kStep / sizeof(uint64_t)> words;
+    std::memcpy(words.data(), bytes.data() + at, kStep);
+    uint64_t any = 0;
+    for (const uint64_t word : words) any |= word;
+    if (any != 0) return false;
+  }
+  return std::all_of(bytes.begin() + static_cast<ptrdiff_t>(at), bytes.end(),
+                     [](std::byte b) { return b == std::byte{0}; });
+}
+
+// What one thread has for itself.
+struct FrameScan::Worker {
+  Worker(const PageRules& rules, size_t frames) : classifier(rules), classes(frames), buffer(kPiece) {}
+  PageClassifier classifier;
+  std::vector<ClassByte> classes;
+  std::vector<std::byte> buffer;
+  ScanGaps gaps;
+};
+
+FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
+    : image_(machine.image()),
+      space_(machine.kernel_space()),
+      options_(options),
+      rules_(derive_page_rules(machine.note())),
+      map_(read_memory_map(machine)),
+      memory_(whole_frames(subtract(image_.ram(), crash_kernel(machine)))),
+      blocks_(blocks_of(memory_, map_.section_shift)) {}
+
+ScanGaps FrameScan::run(const std::function<void(const FrameBlock&, unsigned)>& visit) const {
+  std::vector<Worker> workers;
+  workers.reserve(options_.threads);
+  for (unsigned i = 0; i < options_.threads; ++i) workers.emplace_back(rules_, map_.frames());
+  parallel_for(blocks_.size(), options_.threads, [&](size_t item, unsigned number) {
+    Worker& worker = workers.at(number);
+    scan_block(blocks_[item], worker);
+    visit({blocks_[item], worker.classes}, number);
+  });
+  ScanGaps gaps;
+  for (const Worker& worker : workers) gaps += worker.gaps;
+  return gaps;
+}
+
+void FrameScan::scan_block(Pfn first, Worker& worker) const {
+  std::fill(worker.classes.begin(), worker.classes.end(), to_byte(PageClass::no_struct_page));
+  if (const Section* section = map_.find(first)) classify_section(*section, worker);
+  keep_memory(first, worker);
+  if (options_.find_zeros) find_zeros(first, worker);
+}
+
+// Reads the section's struct pages piece by piece: run by run as the page tables map them, so that one read
+// serves thousands of frames.
+void FrameScan::classify_section(const Section& section, Worker& worker) const {
+  const uint64_t size = map_.struct_size;
+  const uint64_t most = kPiece / size;
+  worker.classifier.reset();
+  enter_run(section, worker);
+  const auto classify_piece = [&](uint64_t first, uint64_t count, const auto& read) {
+    const auto piece = std::span(worker.buffer).first(count * size);
+    const uint64_t got = read(piece) / size;
+    worker.classifier.classify(section.first + first, piece.first(got * size),
+                               std::span(worker.classes).subspan(first, got));
+    worker.gaps.without_struct += count - got;
+  };
+  if (kPageSize % size != 0) {
+    // Struct pages that straddle pages: rare configurations, read through the address space.
+    for (uint64_t first = 0; first < map_.frames(); first += most)
+      classify_piece(first, std::min(most, map_.frames() - first), [&](std::span<std::byte> piece) {
+        return space_.read(section.map + first * size, piece).done;
+      });
+    return;
+  }
+  for (const Mapping& run : space_.mappings({section.map, section.map + (map_.frames() * size - 1)})) {
+    const uint64_t begin = (run.virt - section.map) / size;
+    const uint64_t end = begin + run.size / size;
+    for (uint64_t first = begin; first < end; first += most)
+      classify_piece(first, std::min(most, end - first), [&](std::span<std::byte> piece) {
+        return image_.read(run.phys + (first - begin) * size, piece).done;
+      });
+  }
+}
+
+// A compound page may have begun in a section before: then this section's first struct page is inside of it.
+void FrameScan::enter_run(const Section& section, Worker& worker) const {
+  const auto pair = std::span(worker.buffer).first(2 * size_t{map_.struct_size});
+  if (space_.read(section.map, pair).done != pair.size()) return;
+  if (!worker.classifier.maybe_inside(section.first, pair)) return;
+  for (unsigned order = map_.section_shift + 1; order < map_.section_shift + 10; ++order) {
+    const Pfn head{section.first.value >> order << order};
+    const Section* at = head == section.first ? nullptr : map_.find(head);
+    if (at == nullptr || space_.read(at->map, pair).done != pair.size()) continue;
+    const auto run = worker.classifier.run_at(head, pair);
+    if (run && run->end > section.first) {
+      worker.classifier.enter(*run);
+      return;
+    }
+  }
+}
+
+// Frames that are not counted: holes between RAM, and the crash kernel's memory.
+void FrameScan::keep_memory(Pfn first, Worker& worker) const {
+  const Pfn end = first + worker.classes.size();
+  Pfn next = first;  // the first frame not yet decided
+  const auto drop_to = [&](Pfn to) {
+    for (; next < to; next = next + 1) worker.classes[next - first] = to_byte(PageClass::not_in_image);
+  };
+  auto range = std::upper_bound(memory_.begin(), memory_.end(), phys_of(first, kPageShift),
+                                [](PhysAddr at, const PhysRange& r) { return at < r.end(); });
+  for (; range != memory_.end() && pfn_of(range->start, kPageShift) < end; ++range) {
+    drop_to(std::min(pfn_of(range->start, kPageShift), end));
+    next = std::max(next, std::min(pfn_of(range->end(), kPageShift), end));
+  }
+  drop_to(end);
+}
+
+// Reads the frames of kern_data, as many at a time as stand together.
+void FrameScan::find_zeros(Pfn first, Worker& worker) const {
+  auto& classes = worker.classes;
+  const auto is_candidate = [&](size_t i) { return class_of(classes[i]) == PageClass::kern_data; };
+  for (size_t i = 0; i < classes.size();) {
+    if (!is_candidate(i)) {
+      ++i;
+      continue;
+    }
+    size_t end = i + 1;
+    while (end < classes.size() && end - i < kPiece / kPageSize && is_candidate(end)) ++end;
+    const auto piece = std::span(worker.buffer).first((end - i) * kPageSize);
+    const auto read = image_.read(phys_of(first + i, kPageShift), piece);
+    const size_t got = read.done / kPageSize;
+    for (size_t k = 0; k < got; ++k)
+      if (is_zero(piece.subspan(k * kPageSize, kPageSize)))
+        classes[i + k] = static_cast<ClassByte>((classes[i + k] & 0xf0U) | to_byte(PageClass::zero));
+    if (got < end - i && read.state != image::PageState::present) {
+      // The next frame is not there; go on behind it.
+      ++worker.gaps.unread;
+      end = i + got + 1;
+    }
+    i = end;
+  }
+}
+
+}  // namespace kvista::pages

@@ -1,0 +1,73 @@
+// Goes through all frames of an image, section by section and in parallel, and gives each its class.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/address.h"
+#include "machine/machine.h"
+#include "pages/memory_map.h"
+#include "pages/page_class.h"
+#include "pages/page_rules.h"
+
+namespace kvista::pages {
+
+struct ScanOptions {
+  unsigned threads = 1;
+  bool find_zeros = true;  ///< read what would be kern_data, and tell the zero pages among it
+};
+
+/// What could not be looked at.
+struct ScanGaps {
+  uint64_t unread = 0;  ///< frames of kern_data whose bytes are not in the image: zero or not, unknown which
+  uint64_t without_struct = 0;  ///< frames in a section whose struct page is not in the image
+  ScanGaps& operator+=(const ScanGaps& other) {
+    unread += other.unread;
+    without_struct += other.without_struct;
+    return *this;
+  }
+};
+
+/// The classes of consecutive frames. Frames that are not in the image have class not_in_image.
+struct FrameBlock {
+  Pfn first;
+  std::span<const ClassByte> classes;
+};
+
+/// Whether all bytes are zero.
+bool is_zero(std::span<const std::byte> bytes);
+
+class FrameScan {
+ public:
+  /// Gathers what is needed: rules, memory map, RAM without the crash kernel's. Throws an Error with the
+  /// reason.
+  FrameScan(machine::Machine& machine, ScanOptions options);
+
+  /// Calls `visit` once for each block, from several threads; `worker` is in [0, options.threads).
+  ScanGaps run(const std::function<void(const FrameBlock& block, unsigned worker)>& visit) const;
+
+  /// The memory that is counted, and what was left out of it as the crash kernel's.
+  std::span<const PhysRange> memory() const { return memory_; }
+  const MemoryMap& memory_map() const { return map_; }
+  const PageRules& rules() const { return rules_; }
+
+ private:
+  struct Worker;
+  void scan_block(Pfn first, Worker& worker) const;
+  void classify_section(const Section& section, Worker& worker) const;
+  void enter_run(const Section& section, Worker& worker) const;
+  void keep_memory(Pfn first, Worker& worker) const;
+  void find_zeros(Pfn first, Worker& worker) const;
+
+  const image::MemoryImage& image_;
+  machine::AddressSpace space_;
+  ScanOptions options_;
+  PageRules rules_;
+  MemoryMap map_;
+  std::vector<PhysRange> memory_;
+  std::vector<Pfn> blocks_;
+};
+
+}  // namespace kvista::pages
