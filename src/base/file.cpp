@@ -24,7 +24,8 @@ File::File(std::string path, int fd) : path_(std::move(path)), fd_(fd) {
 }
 
 File File::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: do not wait for a pipe's writer.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) throw AccessError(fmt::format("cannot open {}: {}", path, std::strerror(errno)));
   return {path, fd};
 }
@@ -72,6 +73,7 @@ std::optional<std::string> read_text_file(const std::string& path, size_t limit)
   }
   ::close(fd);
   if (n < 0) return std::nullopt;
+  text.resize(std::min(text.size(), limit));
   return text;
 }
 

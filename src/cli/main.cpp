@@ -60,6 +60,7 @@ CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
       sub->add_option(spec.name, parsed.values[spec.name], spec.help)
           ->type_name(spec.value_name)
           ->expected(1)
+          ->allow_extra_args(false)
           ->multi_option_policy(spec.repeatable ? CLI::MultiOptionPolicy::TakeAll
                                                 : CLI::MultiOptionPolicy::TakeLast);
   }
@@ -133,6 +134,7 @@ int run(int argc, char** argv) {
          "the image that commands work on, before the command; default: /proc/vmcore, or the running kernel")
       ->type_name("IMAGE")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   std::map<const CLI::App*, const Command*> by_app;
   for (const Command& command : commands()) by_app[add_command(app, command, parsed)] = &command;

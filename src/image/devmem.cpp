@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "image/extent_map.h"
 #include "image/live.h"
 
 namespace kvista::image {
@@ -41,10 +42,13 @@ class DevMemImage final : public MemoryImage {
 };
 
 std::vector<PhysRange> system_ram(std::string_view iomem) {
-  std::vector<PhysRange> ram;
-  for (const IomemEntry& entry : parse_iomem(iomem))
-    if (entry.name.starts_with("System RAM") && entry.range.size > 1) ram.push_back(entry.range);
-  return ram;
+  std::vector<Extent> ram;
+  for (const IomemEntry& entry : parse_iomem(iomem)) {
+    const auto& [start, size] = entry.range;
+    if (entry.name.starts_with("System RAM") && size > 1)
+      ram.push_back({start, size, size, size, start.value});
+  }
+  return ExtentMap(std::move(ram)).ranges();
 }
 
 void check_readable(const File& file, const std::vector<PhysRange>& ram) {

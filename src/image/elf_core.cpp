@@ -131,6 +131,8 @@ void read_program_headers(const File& file, uint64_t size, const FileHeader& hea
 // Reads a PT_NOTE segment through a window, so that a segment of any size costs little memory.
 class NoteReader {
  public:
+  static constexpr uint64_t kHeaderSize = 12;
+
   NoteReader(const File& file, ByteOrder order, uint64_t offset, uint64_t size)
       : file_(file), order_(order), at_(offset), end_(offset + size) {}
 
@@ -156,7 +158,6 @@ class NoteReader {
   uint64_t left() const { return end_ - at_; }
 
  private:
-  static constexpr uint64_t kHeaderSize = 12;
   static constexpr uint64_t kMaxName = 256;
   static constexpr uint64_t kWindow = 16384;
   static uint64_t padded(uint64_t size) { return (size + 3) & ~uint64_t{3}; }
@@ -191,7 +192,9 @@ void read_notes(const File& file, uint64_t size, ElfCore& core) {
     }
     NoteReader reader(file, core.byte_order, ph.offset, std::min(ph.file_size, size - ph.offset));
     Note note;
-    while (reader.next(note)) core.notes.push_back(note);
+    // As many as the file's bytes can hold: several program headers may name the same ones.
+    while (core.notes.size() < size / NoteReader::kHeaderSize && reader.next(note))
+      core.notes.push_back(note);
     // A crash kernel merges per-CPU notes of fixed size, zero-padded: a tail of zeros is no defect.
     if (ph.file_size > size - ph.offset)
       core.warnings.push_back(

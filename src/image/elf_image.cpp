@@ -30,17 +30,6 @@ Extent extent_of(const ProgramHeader& ph, uint64_t size) {
   return {PhysAddr{ph.paddr}, ph.memory_size, in_file, std::min(in_file, rest), ph.offset};
 }
 
-// Whether all memory is at physical address 0: the core of a process, which has no physical addresses.
-bool looks_like_process(const ElfCore& core) {
-  size_t loads = 0;
-  for (const ProgramHeader& ph : core.program_headers) {
-    if (ph.type != kPtLoad) continue;
-    if (ph.paddr != 0) return false;
-    ++loads;
-  }
-  return loads > 1;
-}
-
 // Where the headers say more than the file holds.
 uint64_t count_lost(const ExtentMap& extents) {
   uint64_t lost = 0;
@@ -104,6 +93,16 @@ class ElfImage final : public MemoryImage {
 
 }  // namespace
 
+bool lacks_physical_addresses(const ElfCore& core) {
+  size_t loads = 0;
+  for (const ProgramHeader& ph : core.program_headers) {
+    if (ph.type != kPtLoad) continue;
+    if (ph.paddr != 0) return false;
+    ++loads;
+  }
+  return loads > 1;
+}
+
 ElfMemory map_segments(const ElfCore& core, uint64_t size) {
   ElfMemory memory;
   memory.warnings = core.warnings;
@@ -142,7 +141,7 @@ ElfMemory map_segments(const ElfCore& core, uint64_t size) {
 
 std::unique_ptr<MemoryImage> open_elf(File file) {
   ElfCore core = read_elf_core(file, file.size());
-  if (looks_like_process(core))
+  if (lacks_physical_addresses(core))
     throw FormatError(
         fmt::format("{}: the core of a process (no physical addresses), not of a kernel", file.path()), 0);
   return std::make_unique<ElfImage>(std::move(file), std::move(core));

@@ -13,6 +13,9 @@ namespace kvista::image {
 /// Opens an ELF core file. Throws FormatError where it is none, or holds no memory by physical address.
 std::unique_ptr<MemoryImage> open_elf(File file);
 
+/// Whether all segments are at physical address 0: the core of a process, or /proc/kcore before 4.11.
+bool lacks_physical_addresses(const ElfCore& core);
+
 /// The parts of an ELF core that all images made of one share: segments as evidence, extents as places.
 struct ElfMemory {
   std::vector<Segment> segments;

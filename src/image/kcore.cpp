@@ -85,7 +85,7 @@ class KcoreImage final : public MemoryImage {
     segments_ = std::move(memory.segments);
     notes_ = core.notes;
     warnings_ = std::move(memory.warnings);
-    if (ram_.empty())
+    if (ram_.empty() || lacks_physical_addresses(core))
       throw FormatError(fmt::format("{}: no segment has a physical address (kernels before 4.11)", path), 0);
   }
 

@@ -29,36 +29,55 @@ class LeafScan {
 
   LeafScan(const image::MemoryImage& image, const Paging& paging, VirtRange range)
       : image_(image), paging_(paging), range_(range) {
-    for (const PhysRange& ram : image.ram()) budget_ += ram.size / kPageSize + 1;
+    const unsigned bits = level_shift(paging.levels) + 9;
+    const VirtAddr lower_last{(uint64_t{1} << (bits - 1)) - 1};
+    const VirtAddr upper_first{~lower_last.value};
+    // What lies between the two halves is no address.
+    if (range_.first > lower_last) range_.first = std::max(range_.first, upper_first);
+    if (range_.last < upper_first) range_.last = std::min(range_.last, lower_last);
+    for (const PhysRange& ram : image.ram()) budget_ += std::min(ram.size / kPageSize + 1, kMostTables);
+    budget_ = std::min(budget_, kMostTables);
   }
 
-  void run(PhysAddr root, const Visit& visit) { scan(root, paging_.levels, canonical_base(), visit); }
+  void run(PhysAddr root, const Visit& visit) {
+    const unsigned bits = level_shift(paging_.levels) + 9;
+    if (range_.first <= range_.last)
+      scan(root, paging_.levels, VirtAddr{range_.first.value >> bits << bits}, visit);
+  }
   size_t missing_tables() const { return missing_; }
 
  private:
-  // The address that entry 0 of the top table maps, as far as the range's half of the address space goes.
-  VirtAddr canonical_base() const {
-    const unsigned bits = level_shift(paging_.levels) + 9;
-    return VirtAddr{range_.first.value >> bits << bits};
+  // 8 TiB in pages of 4 KiB. An image can claim any amount of memory: this bounds the time that a loop takes.
+  static constexpr uint64_t kMostTables = uint64_t{1} << 22;
+
+  // The address with its upper bits as the processor demands: entries from 256 on of the top table map the
+  // upper half.
+  VirtAddr canonical(VirtAddr address) const {
+    const unsigned unused = 64 - 9 - level_shift(paging_.levels);
+    return {static_cast<uint64_t>(static_cast<int64_t>(address.value << unused) >> unused)};
   }
 
-  bool scan(PhysAddr table_at, unsigned level, VirtAddr base, const Visit& visit) {
+  void check_loop(PhysAddr table_at, unsigned level) {
+    for (unsigned above = level + 1; above <= paging_.levels; ++above)
+      if (path_.at(above) == table_at)
+        throw FormatError("the page tables loop: a table is below itself", table_at.value);
     if (budget_-- == 0)
       throw FormatError("the page tables hold more tables than the image has pages: they loop",
                         table_at.value);
+    path_.at(level) = table_at;
+  }
+
+  bool scan(PhysAddr table_at, unsigned level, VirtAddr base, const Visit& visit) {
+    check_loop(table_at, level);
     Table table;
     if (image_.read(table_at, table).done != table.size()) {
       ++missing_;
       return true;
     }
-    // The entries whose memory the range touches.
-    const uint64_t last_of_table = base.value + (level_size(level) * kEntriesPerTable - 1);
-    const unsigned first = range_.first <= base ? 0 : index_at(range_.first, level);
-    const unsigned last =
-        range_.last.value >= last_of_table ? kEntriesPerTable - 1 : index_at(range_.last, level);
-    for (unsigned i = first; i <= last; ++i) {
+    for (unsigned i = range_.first <= base ? 0 : index_at(range_.first, level); i < kEntriesPerTable; ++i) {
+      const VirtAddr at = canonical(base + i * level_size(level));
+      if (at > range_.last) break;
       const Entry entry = decode_entry(load<uint64_t>(&table.at(i * 8), ByteOrder::little), level, paging_);
-      const VirtAddr at = base + i * level_size(level);
       if (entry.kind == EntryKind::table && !scan(entry.target, level - 1, at, visit)) return false;
       if (entry.kind == EntryKind::leaf && !visit({at, entry.target, level_size(level)})) return false;
     }
@@ -69,6 +88,7 @@ class LeafScan {
   Paging paging_;
   VirtRange range_;
   uint64_t budget_ = 1;
+  std::array<PhysAddr, 6> path_{};  // by level: the tables above the one that is scanned
   size_t missing_ = 0;
 };
 
@@ -153,6 +173,10 @@ std::optional<Mapping> AddressSpace::translate(VirtAddr address) const {
 VirtRead AddressSpace::read(VirtAddr address, std::span<std::byte> out) const {
   VirtRead result;
   while (result.done < out.size()) {
+    if (!checked_add(address.value, result.done)) {  // nothing follows the last address
+      result.end = WalkEnd::not_canonical;
+      return result;
+    }
     const Walk found = walk(address + result.done);
     result.end = found.end;
     if (found.end != WalkEnd::mapped) return result;

@@ -11,15 +11,17 @@ namespace kvista::machine {
 namespace {
 
 std::optional<uint64_t> parse_integer(std::string_view text, int base) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
   if (text.starts_with("0x")) {
     text.remove_prefix(2);
     base = 16;
   }
-  const bool negative = text.starts_with('-');
-  if (negative) text.remove_prefix(1);
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  constexpr uint64_t kLeast = uint64_t{1} << 63;
+  if (negative && value > kLeast) return std::nullopt;
   return negative ? uint64_t{0} - value : value;
 }
 
@@ -35,14 +37,14 @@ std::optional<VirtRange> parse_range(std::string_view text) {
 std::optional<FactValue> parse_phys_ranges(std::string_view text) {
   PhysRanges ranges;
   if (text == "none") return ranges;
-  while (!text.empty()) {
+  for (;;) {
     const size_t comma = text.find(',');
     const auto one = parse_range(text.substr(0, comma));
-    if (!one) return std::nullopt;
+    if (!one || one->last.value == UINT64_MAX) return std::nullopt;
     ranges.push_back({PhysAddr{one->first.value}, one->last - one->first + 1});
-    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+    if (comma == std::string_view::npos) return ranges;
+    text.remove_prefix(comma + 1);
   }
-  return ranges;
 }
 
 std::string format_phys_ranges(const PhysRanges& ranges) {
@@ -53,16 +55,34 @@ std::string format_phys_ranges(const PhysRanges& ranges) {
   return text;
 }
 
+constexpr std::string_view kFarTime = " s after 1970";
+
+std::string format_time(uint64_t value) {
+  if (value == 0) return "none";
+  constexpr uint64_t kLatest = 253402300799;  // the end of the year 9999
+  if (value > kLatest) return fmt::format("{}{}", value, kFarTime);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(value)));
+}
+
+std::optional<uint64_t> parse_time(std::string_view text) {
+  if (text == "none") return 0;
+  if (text.ends_with(kFarTime)) text.remove_suffix(kFarTime.size());
+  if (const auto seconds = parse_integer(text, 10)) return seconds;
+  std::tm parts{};
+  const std::string whole(text);
+  const char* end = strptime(whole.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  const auto seconds = static_cast<uint64_t>(timegm(&parts));
+  // strptime(3) lets 30 February pass.
+  return format_time(seconds) == text ? std::optional(seconds) : std::nullopt;
+}
+
 std::string format_number(uint64_t value, Form form) {
   switch (form) {
     case Form::hex:
       return fmt::format("{:#x}", value);
-    case Form::time: {
-      if (value == 0) return "none";
-      constexpr uint64_t kLatest = 253402300799;  // the end of the year 9999
-      if (value > kLatest) return fmt::format("{} s after 1970", value);
-      return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(value)));
-    }
+    case Form::time:
+      return format_time(value);
     default:
       return fmt::format("{}", value);
   }
@@ -172,8 +192,10 @@ std::optional<FactValue> parse(std::string_view text, Form form) {
     case Form::text:
       return FactValue(std::string(text));
     case Form::decimal:
-    case Form::time:
       if (const auto number = parse_integer(text, 10)) return FactValue(*number);
+      return std::nullopt;
+    case Form::time:
+      if (const auto seconds = parse_time(text)) return FactValue(*seconds);
       return std::nullopt;
     case Form::hex:
       if (const auto number = parse_integer(text, 16)) return FactValue(*number);

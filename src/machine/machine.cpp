@@ -50,6 +50,39 @@ size_t count_supporters(const Fact& fact, const FactValue& value) {
                                            [&](const Candidate& c) { return c.proves && c.value == value; }));
 }
 
+// A value that holds, or cannot be checked, and that two sources give.
+bool settled(const Fact& fact) {
+  return std::any_of(fact.candidates.begin(), fact.candidates.end(), [&](const Candidate& c) {
+    return c.proves && c.value && c.verified.value_or(true) && count_supporters(fact, *c.value) >= 2;
+  });
+}
+
+void choose(Fact& fact) {
+  const Candidate* best = nullptr;
+  // The user's word first; then what memory confirms; then what most sources say; then rank.
+  const auto merit = [&](const Candidate& c) {
+    const int checked = c.verified ? (*c.verified ? 2 : 0) : 1;
+    return std::tuple(c.forced, checked, count_supporters(fact, *c.value));
+  };
+  for (const Candidate& c : fact.candidates)
+    if (c.proves && c.value && (best == nullptr || merit(c) > merit(*best))) best = &c;
+  const bool refuted = best != nullptr && best->verified && !*best->verified;
+  if (best != nullptr && (!refuted || best->forced)) {
+    fact.value = best->value;
+    fact.source = best->source;
+    fact.verified = best->verified.value_or(count_supporters(fact, *best->value) >= 2);
+  }
+  for (Candidate& c : fact.candidates) {
+    if (!c.value) continue;
+    if (&c == best && fact.value)
+      c.verdict = Verdict::chosen;
+    else if (fact.value && c.value == fact.value)
+      c.verdict = Verdict::agrees;
+    else
+      c.verdict = c.proves ? Verdict::disagrees : Verdict::candidate;
+  }
+}
+
 }  // namespace
 
 Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
@@ -111,38 +144,6 @@ void Machine::add(Fact& fact, Candidate candidate) {
   fact.candidates.push_back(std::move(candidate));
 }
 
-bool Machine::settled(const Fact& fact) const {
-  return std::any_of(fact.candidates.begin(), fact.candidates.end(), [&](const Candidate& c) {
-    return c.proves && c.value && c.verified.value_or(true) && count_supporters(fact, *c.value) >= 2;
-  });
-}
-
-void Machine::choose(Fact& fact) {
-  const Candidate* best = nullptr;
-  // The user's word first; then what memory confirms; then what most sources say; then rank.
-  const auto merit = [&](const Candidate& c) {
-    const int checked = c.verified ? (*c.verified ? 2 : 0) : 1;
-    return std::tuple(c.forced, checked, count_supporters(fact, *c.value));
-  };
-  for (const Candidate& c : fact.candidates)
-    if (c.proves && c.value && (best == nullptr || merit(c) > merit(*best))) best = &c;
-  const bool refuted = best != nullptr && best->verified && !*best->verified;
-  if (best != nullptr && (!refuted || best->forced)) {
-    fact.value = best->value;
-    fact.source = best->source;
-    fact.verified = best->verified.value_or(count_supporters(fact, *best->value) >= 2);
-  }
-  for (Candidate& c : fact.candidates) {
-    if (!c.value) continue;
-    if (&c == best && fact.value)
-      c.verdict = Verdict::chosen;
-    else if (fact.value && c.value == fact.value)
-      c.verdict = Verdict::agrees;
-    else
-      c.verdict = c.proves ? Verdict::disagrees : Verdict::candidate;
-  }
-}
-
 std::optional<uint64_t> Machine::number(FactId id) {
   const Fact& found = fact(id);
   if (!found.value) return std::nullopt;
@@ -200,8 +201,10 @@ std::vector<std::string> Machine::warnings() const {
 
 AddressSpace Machine::kernel_space() {
   const PhysAddr root{need_number(FactId::root_page_table)};
-  const auto levels = static_cast<unsigned>(need_number(FactId::page_table_levels));
-  return {*image_, root, {levels, number(FactId::sme_mask).value_or(0)}};
+  const uint64_t levels = need_number(FactId::page_table_levels);
+  if (levels != 4 && levels != 5)  // --set can say anything
+    throw Unsupported(fmt::format("page_table_levels is {}: x86_64 has 4 or 5", levels));
+  return {*image_, root, {static_cast<unsigned>(levels), number(FactId::sme_mask).value_or(0)}};
 }
 
 std::optional<PhysAddr> Machine::image_phys(VirtAddr address) {

@@ -104,8 +104,6 @@ class Machine {
   void establish(Fact& fact);
   void ask(Fact& fact, const Probe& probe);
   void add(Fact& fact, Candidate candidate);
-  bool settled(const Fact& fact) const;
-  void choose(Fact& fact);
   decode::Kallsyms load_kallsyms();
 
   std::unique_ptr<image::MemoryImage> image_;

@@ -196,7 +196,8 @@ Finding modules_of_note(Machine& machine) {
 }
 Finding modules_of_segments(Machine& machine) {
   for (const image::Segment& segment : machine.image().segments())
-    if (segment.vaddr && !segment.paddr && *segment.vaddr > x86::kKernelMap)
+    // Above the modules is the vsyscall page, which stands before them (arch/x86/mm/init_64.c mem_init()).
+    if (segment.vaddr && !segment.paddr && *segment.vaddr > x86::kKernelMap && *segment.vaddr < x86::kModulesLast)
       return sized_range(*segment.vaddr, segment.size, "/proc/kcore's modules segment");
   return unavailable("no segment of the modules area (only /proc/kcore has one)");
 }

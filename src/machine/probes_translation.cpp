@@ -62,7 +62,9 @@ std::optional<bool> check_phys_base(Machine& machine, const FactValue& value) {
   const auto release = machine.note().text_of("OSRELEASE");
   if (!release || !machine.note().symbol("init_uts_ns")) return std::nullopt;
   const auto uts = read_utsname(machine, std::get<uint64_t>(value));
-  return uts && uts->release == *release;
+  if (!uts) return false;
+  // Another release is no proof against phys_base: one of the two releases is wrong, and the fact `release` says so.
+  return uts->release == *release ? std::optional(true) : std::nullopt;
 }
 
 // Tries every place where the kernel can have been loaded: init_uts_ns must show OSRELEASE there.

@@ -20,9 +20,14 @@ std::string to_string(std::span<const std::byte> bytes) {
 }
 
 std::optional<Located> from_notes(const image::MemoryImage& image) {
-  for (const image::Note& note : image.notes())
-    if (note.name == kNoteName)
-      return Located{VmcoreInfo(to_string(image.read_note(note, kMaxNote))), "ELF note"};
+  constexpr int kMostTries = 4;
+  int tries = 0;
+  for (const image::Note& note : image.notes()) {
+    if (note.name != kNoteName) continue;
+    if (++tries > kMostTries) break;
+    Located found{VmcoreInfo(to_string(image.read_note(note, kMaxNote))), "ELF note"};
+    if (!found.info.empty()) return found;
+  }
   return std::nullopt;
 }
 
@@ -56,7 +61,7 @@ std::optional<Located> from_sysfs(const image::MemoryImage& image, const std::st
 }  // namespace
 
 std::optional<Located> locate(const image::MemoryImage& image, const std::string& sysfs) {
-  if (auto found = from_notes(image); found && !found->info.empty()) return found;
+  if (auto found = from_notes(image)) return found;
   return image.traits().live ? from_sysfs(image, sysfs) : std::nullopt;
 }
 

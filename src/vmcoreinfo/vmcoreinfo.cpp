@@ -72,8 +72,8 @@ VmcoreInfo::VmcoreInfo(std::string text) : text_(std::move(text)) {
     const size_t end = rest.find('\n');
     if (end == std::string_view::npos) {
       // The value may have lost digits: a wrong number is worse than none.
-      warnings_.push_back(fmt::format("VMCOREINFO is cut off in line {} (\"{}\"), which is left out", number,
-                                      is_printable(rest) ? rest.substr(0, 60) : "unprintable"));
+      warn(fmt::format("VMCOREINFO is cut off in line {} (\"{}\"), which is left out", number,
+                       is_printable(rest) ? rest.substr(0, 60) : "unprintable"));
       break;
     }
     add_line(rest.substr(0, end), number);
@@ -81,23 +81,34 @@ VmcoreInfo::VmcoreInfo(std::string text) : text_(std::move(text)) {
   }
 }
 
+// A note of garbage is not worth a sentence for each line.
+void VmcoreInfo::warn(std::string sentence) {
+  constexpr size_t kMostWarnings = 16;
+  if (++faults_ <= kMostWarnings) {
+    warnings_.push_back(std::move(sentence));
+    return;
+  }
+  warnings_.resize(kMostWarnings);
+  warnings_.push_back(
+      fmt::format("VMCOREINFO has {} more lines that make no sense", faults_ - kMostWarnings));
+}
+
 void VmcoreInfo::add_line(std::string_view line, size_t number) {
   if (line.empty()) return;
   const size_t equals = line.find('=');
   const std::string_view key = line.substr(0, equals);
   if (equals == std::string_view::npos || equals == 0 || !is_printable(key)) {
-    warnings_.push_back(fmt::format("VMCOREINFO line {} is no key=value line: left out", number));
+    warn(fmt::format("VMCOREINFO line {} is no key=value line: left out", number));
     return;
   }
   const auto [kind, name] = split_key(key);
   Entry entry{kind, std::string(name), std::string(line.substr(equals + 1)), std::nullopt};
   if (kind != Kind::text) {
     entry.number = parse_number(entry.value, kind == Kind::symbol);
-    if (!entry.number)
-      warnings_.push_back(fmt::format("VMCOREINFO line {}: the value of {} is no number", number, key));
+    if (!entry.number) warn(fmt::format("VMCOREINFO line {}: the value of {} is no number", number, key));
   } else if (!is_printable(entry.value)) {
     // 6.12-rc and several stable kernels of late 2024 wrote a garbage BUILD-ID.
-    warnings_.push_back(fmt::format("VMCOREINFO line {}: the value of {} is garbage", number, key));
+    warn(fmt::format("VMCOREINFO line {}: the value of {} is garbage", number, key));
     return;
   }
   const auto [at, fresh] = index_.try_emplace({kind, entry.name}, entries_.size());

@@ -60,11 +60,13 @@ class VmcoreInfo {
   const Entry* find(Kind kind, std::string_view name) const;
   std::optional<uint64_t> number_of(Kind kind, std::string_view name) const;
   void add_line(std::string_view line, size_t number);
+  void warn(std::string sentence);
 
   std::string text_;
   std::vector<Entry> entries_;
   std::map<std::pair<Kind, std::string>, size_t, std::less<>> index_;
   std::vector<std::string> warnings_;
+  size_t faults_ = 0;
 };
 
 /// A number as the kernel writes them: "-5075...", "0xff70...", "4096". With `hex` also hexadecimal without a
