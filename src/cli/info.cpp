@@ -9,7 +9,6 @@ namespace {
 using machine::Candidate;
 using machine::Fact;
 using machine::FactInfo;
-using machine::Verdict;
 
 TableSpec facts_spec() {
   return {"facts",

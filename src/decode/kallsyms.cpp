@@ -36,7 +36,7 @@ class NameStream {
 
   // The token numbers of the next symbol. Throws where the table ends early.
   std::span<const std::byte> next() {
-    size_t length = std::to_integer<size_t>(need(1)[0]);
+    auto length = std::to_integer<size_t>(need(1)[0]);
     size_t header = 1;
     if ((length & 0x80) != 0) {
       length = (length & 0x7f) | std::to_integer<size_t>(need(2)[1]) << 7;
@@ -48,7 +48,7 @@ class NameStream {
   }
 
  private:
-  static constexpr size_t kWindow = 128 * 1024;
+  static constexpr size_t kWindow = size_t{128} * 1024;
   static_assert(kWindow > 2 * kMaxName);
 
   // The next `size` bytes, still unread.
@@ -148,7 +148,7 @@ void Kallsyms::load_tokens() {
   if (read_(tables_.token_index, index) != index.size())
     throw FormatError("kallsyms_token_index cannot be read", tables_.token_index.value);
   std::array<uint16_t, kTokens> starts{};
-  for (size_t i = 0; i < kTokens; ++i) starts.at(i) = load<uint16_t>(&index.at(2 * i), order_);
+  for (size_t i = 0; i < kTokens; ++i) starts.at(i) = load<uint16_t>(&index.at(size_t{2} * i), order_);
   constexpr size_t kMaxToken = 512;
   std::vector<std::byte> table(size_t{*std::max_element(starts.begin(), starts.end())} + kMaxToken);
   table.resize(read_(tables_.token_table, table));

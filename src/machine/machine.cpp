@@ -9,6 +9,7 @@
 #include "arch/x86_64/layout.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "decode/kallsyms_search.h"
 
 namespace kvista::machine {
 namespace {
@@ -138,8 +139,14 @@ void Machine::ask(Fact& fact, const Probe& probe) {
 
 void Machine::add(Fact& fact, Candidate candidate) {
   if (candidate.value) {
-    for (const Check& check : arch_.checks)
-      if (check.fact == fact.id) candidate.verified = check.verify(*this, *candidate.value);
+    for (const Check& check : arch_.checks) {
+      if (check.fact != fact.id) continue;
+      try {
+        candidate.verified = check.verify(*this, *candidate.value);
+      } catch (const Error&) {
+        candidate.verified.reset();  // a fact that the check depends on cannot be established
+      }
+    }
   }
   fact.candidates.push_back(std::move(candidate));
 }
@@ -218,32 +225,42 @@ size_t Machine::read_image(VirtAddr address, std::span<std::byte> out) {
   return phys ? image_->read(*phys, out).done : 0;
 }
 
-decode::Kallsyms Machine::load_kallsyms() {
+// Where the kernel's symbol table is: the note says it since 6.0 (5fd8fea935a1); else it is looked for.
+decode::KallsymsTables Machine::find_kallsyms(const VirtReader& read) {
   const auto pointer = [&](std::string_view name) {
-    const auto address = note().symbol(name);
-    if (!address) throw NotFound(fmt::format("VMCOREINFO has no SYMBOL({}) (kernels before 6.0)", name));
-    return VirtAddr{*address};
-  };
-  decode::KallsymsTables tables{pointer("kallsyms_names"),
-                                pointer("kallsyms_num_syms"),
-                                pointer("kallsyms_token_table"),
-                                pointer("kallsyms_token_index"),
-                                {},
-                                {},
-                                {}};
-  const auto maybe = [&](std::string_view name) {
     const auto address = note().symbol(name);
     return address ? std::optional(VirtAddr{*address}) : std::nullopt;
   };
-  tables.offsets = maybe("kallsyms_offsets");
-  tables.addresses = maybe("kallsyms_addresses");
-  tables.relative_base = maybe("kallsyms_relative_base");
+  const auto names = pointer("kallsyms_names");
+  const auto num_syms = pointer("kallsyms_num_syms");
+  const auto token_table = pointer("kallsyms_token_table");
+  const auto token_index = pointer("kallsyms_token_index");
+  if (names && num_syms && token_table && token_index)
+    return {*names,
+            *num_syms,
+            *token_table,
+            *token_index,
+            pointer("kallsyms_offsets"),
+            pointer("kallsyms_addresses"),
+            pointer("kallsyms_relative_base")};
+  constexpr uint64_t kMostImage = uint64_t{64}
+                                  << 20;  // text and read-only data; the tables are in the latter
+  const auto stext = pointer("_stext");
+  auto found = stext ? decode::search_kallsyms(read, {*stext, *stext + (kMostImage - 1)}, ByteOrder::little)
+                     : std::nullopt;
+  if (!found)
+    throw NotFound(
+        "VMCOREINFO has no SYMBOL(kallsyms_names) (kernels before 6.0), and a search finds no symbol table");
+  return *found;
+}
+
+decode::Kallsyms Machine::load_kallsyms() {
   need_number(FactId::phys_base);
-  return {[this](VirtAddr at, std::span<std::byte> out) { return read_image(at, out); },
-          tables,
-          ByteOrder::little,
-          8,
-          {"_stext", pointer("_stext")}};
+  const auto stext = note().symbol("_stext");
+  if (!stext) throw NotFound("VMCOREINFO has no SYMBOL(_stext)");
+  VirtReader read = [this](VirtAddr at, std::span<std::byte> out) { return read_image(at, out); };
+  const decode::KallsymsTables tables = find_kallsyms(read);
+  return {std::move(read), tables, ByteOrder::little, 8, {"_stext", VirtAddr{*stext}}};
 }
 
 VirtAddr Machine::symbol(std::string_view name) {

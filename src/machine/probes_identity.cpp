@@ -86,7 +86,7 @@ std::optional<std::string> build_id_among(std::span<const std::byte> notes) {
 }
 
 Finding build_id_of_note(Machine& machine) {
-  const Finding text = text_of_note(machine, "BUILD-ID");
+  Finding text = text_of_note(machine, "BUILD-ID");
   if (!text.value) return text;
   const auto& id = std::get<std::string>(*text.value);
   const bool hex = !id.empty() && id.find_first_not_of("0123456789abcdef") == std::string::npos;

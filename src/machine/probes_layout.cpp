@@ -29,7 +29,10 @@ const x86::DocumentedLayout& layout_of(Machine& machine) {
 }
 
 uint64_t pages_of_addressable_memory(Machine& machine) {
-  return uint64_t{1} << (machine.need_number(FactId::max_physmem_bits) - x86::kPageShift);
+  const uint64_t bits = machine.need_number(FactId::max_physmem_bits);
+  if (bits < x86::kPageShift || bits > 52)  // --set can say anything
+    throw Unsupported(fmt::format("max_physmem_bits is {}: x86_64 has at most 52", bits));
+  return uint64_t{1} << (bits - x86::kPageShift);
 }
 
 Finding number_from(std::optional<uint64_t> value, std::string what) {
@@ -172,17 +175,22 @@ Finding vmemmap_of_segments(Machine& machine) {
 Finding vmemmap_of_documents(Machine& machine) {
   return vmemmap_at(machine, layout_of(machine).vmemmap.value, "mm.rst, without randomisation");
 }
-// The struct page of the first frame of RAM that has one must be mapped.
+// The struct page of the first frame of RAM that has one must be mapped. Where its page tables are not in the
+// image there is no answer.
 std::optional<bool> check_vmemmap(Machine& machine, const FactValue& value) {
   const auto page_struct = machine.number(FactId::struct_page_size);
   if (!page_struct || !machine.number(FactId::root_page_table)) return std::nullopt;
   const AddressSpace space = machine.kernel_space();
   const VirtAddr start = std::get<VirtRange>(value).first;
   const auto ram = machine.image().ram();
-  return std::any_of(ram.begin(), ram.end(), [&](const PhysRange& range) {
+  bool missing = false;
+  for (const PhysRange& range : ram) {
     const uint64_t middle = (range.start.value + range.size / 2) >> x86::kPageShift;
-    return space.translate(start + middle * *page_struct).has_value();
-  });
+    const WalkEnd end = space.walk(start + middle * *page_struct).end;
+    if (end == WalkEnd::mapped) return true;
+    missing = missing || end == WalkEnd::table_missing;
+  }
+  return missing ? std::nullopt : std::optional(false);
 }
 
 // --- modules, kernel_image ---
@@ -197,7 +205,8 @@ Finding modules_of_note(Machine& machine) {
 Finding modules_of_segments(Machine& machine) {
   for (const image::Segment& segment : machine.image().segments())
     // Above the modules is the vsyscall page, which stands before them (arch/x86/mm/init_64.c mem_init()).
-    if (segment.vaddr && !segment.paddr && *segment.vaddr > x86::kKernelMap && *segment.vaddr < x86::kModulesLast)
+    if (segment.vaddr && !segment.paddr && *segment.vaddr > x86::kKernelMap &&
+        *segment.vaddr < x86::kModulesLast)
       return sized_range(*segment.vaddr, segment.size, "/proc/kcore's modules segment");
   return unavailable("no segment of the modules area (only /proc/kcore has one)");
 }

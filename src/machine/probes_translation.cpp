@@ -63,7 +63,8 @@ std::optional<bool> check_phys_base(Machine& machine, const FactValue& value) {
   if (!release || !machine.note().symbol("init_uts_ns")) return std::nullopt;
   const auto uts = read_utsname(machine, std::get<uint64_t>(value));
   if (!uts) return false;
-  // Another release is no proof against phys_base: one of the two releases is wrong, and the fact `release` says so.
+  // Another release is no proof against phys_base: one of the two releases is wrong, and the fact `release`
+  // says so.
   return uts->release == *release ? std::optional(true) : std::nullopt;
 }
 
@@ -74,12 +75,20 @@ Finding phys_base_by_search(Machine& machine) {
   if (!symbol || !release || VirtAddr{*symbol} < x86::kKernelMap)
     return unavailable("the search needs SYMBOL(init_uts_ns) and OSRELEASE");
   const uint64_t into_image = *symbol - x86::kKernelMap.value;
+  // An image can claim any amount of memory: 52 bits are a physical address, and 8 TiB are searched at most.
+  constexpr uint64_t kLastAddress = (uint64_t{1} << 52) - 1;
+  constexpr uint64_t kMostTries = uint64_t{1} << 22;
+  uint64_t tries = 0;
   std::vector<uint64_t> hits;
   for (const PhysRange& ram : machine.image().ram()) {
+    const uint64_t end = std::min(ram.end().value, kLastAddress);
     // phys_base is a multiple of the alignment, so that init_uts_ns is at a fixed place within it.
     const uint64_t within = into_image % x86::kPhysicalAlign;
     uint64_t at = ram.start.value / x86::kPhysicalAlign * x86::kPhysicalAlign + within;
-    for (; at < ram.end().value && hits.size() < 2; at += x86::kPhysicalAlign) {
+    for (; at < end && hits.size() < 2; at += x86::kPhysicalAlign) {
+      if (++tries > kMostTries) return unavailable("the image claims more memory than can be searched");
+      std::array<std::byte, 1> there{};
+      if (machine.image().read(PhysAddr{at}, there).done == 0) continue;
       const uint64_t base = at - into_image;
       const auto uts = at < ram.start.value ? std::nullopt : read_utsname(machine, base);
       if (uts && uts->release == *release) hits.push_back(base);
@@ -263,7 +272,8 @@ std::vector<PhysAddr> sample_addresses(Machine& machine) {
 }
 
 // page_offset + a physical address must walk back to that address. Some addresses may be unmapped (the crash
-// kernel's memory, poisoned pages, a hypervisor's ROM), but none may lead elsewhere.
+// kernel's memory, poisoned pages, a hypervisor's ROM), but none may lead elsewhere. Where the tables
+// themselves are not in the image there is no answer.
 std::optional<bool> check_page_offset(Machine& machine, const FactValue& value) {
   const uint64_t offset = std::get<uint64_t>(value);
   if (!machine.number(FactId::root_page_table) || !machine.number(FactId::page_table_levels))
@@ -272,18 +282,22 @@ std::optional<bool> check_page_offset(Machine& machine, const FactValue& value) 
   const AddressSpace space = machine.kernel_space();
   size_t right = 0;
   size_t unmapped = 0;
+  size_t missing = 0;
   const auto samples = sample_addresses(machine);
   for (const PhysAddr sample : samples) {
     const VirtAddr address{offset + sample.value};
     if (address >= x86::kKernelMap) return false;
-    const auto mapping = space.translate(address);
-    if (!mapping)
+    const Walk walk = space.walk(address);
+    if (walk.end == WalkEnd::table_missing)
+      ++missing;
+    else if (walk.end != WalkEnd::mapped)
       ++unmapped;
-    else if (mapping->phys == sample)
+    else if (walk.phys == sample)
       ++right;
     else
       return false;
   }
+  if (right == 0 && missing > unmapped) return std::nullopt;
   return right > 0 && right * 4 >= unmapped;
 }
 

@@ -1,0 +1,159 @@
+#include "decode/kallsyms_search.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace kvista::decode {
+namespace {
+
+constexpr size_t kTokens = 256;
+constexpr size_t kIndexBytes = kTokens * 2;
+constexpr uint64_t kMinToken = 2;  // a character and its NUL
+constexpr uint64_t kMaxToken = 128;
+constexpr uint64_t kAlignment = 8;  // of each table: ALGN in scripts/kallsyms.c
+constexpr uint64_t kNamesPerMarker = 256;
+constexpr uint64_t kMaxNameBytes = 256;  // a compressed name and its length, before 6.1
+constexpr uint64_t kMaxMarkers = 1 << 16;
+
+uint64_t align_down(uint64_t value) {
+  return value & ~(kAlignment - 1);
+}
+uint64_t align_up(uint64_t value) {
+  return align_down(value + kAlignment - 1);
+}
+
+// Memory read whole, or nothing.
+std::vector<std::byte> take(const VirtReader& read, VirtAddr at, uint64_t size) {
+  std::vector<std::byte> bytes(size);
+  if (read(at, bytes) != size) bytes.clear();
+  return bytes;
+}
+
+// Starts of 256 tokens, each a little further than the one before.
+bool is_token_index(const std::byte* at, ByteOrder order) {
+  uint16_t last = load<uint16_t>(at, order);
+  if (last != 0) return false;
+  for (size_t i = 1; i < kTokens; ++i) {
+    const auto next = load<uint16_t>(at + 2 * i, order);
+    if (next < last + kMinToken || next > last + kMaxToken) return false;
+    last = next;
+  }
+  return true;
+}
+
+// The token table ends before the index: where all tokens that the index names begin behind a NUL.
+std::optional<VirtAddr> find_token_table(const VirtReader& read, VirtAddr index_at,
+                                         std::span<const std::byte> index, ByteOrder order) {
+  const auto start = [&](size_t i) { return uint64_t{load<uint16_t>(&index[2 * i], order)}; };
+  const uint64_t most = align_up(start(kTokens - 1) + kMaxToken);
+  const auto before = take(read, index_at - most, most);
+  if (before.empty()) return std::nullopt;
+  const auto fits = [&](uint64_t table) {
+    for (size_t i = 1; i < kTokens; ++i) {
+      const uint64_t at = table + start(i);
+      if (at >= most || before[at - 1] != std::byte{0} || before[at] == std::byte{0}) return false;
+    }
+    return true;
+  };
+  for (uint64_t back = align_up(start(kTokens - 1) + kMinToken); back <= most; back += kAlignment)
+    if (fits(most - back)) return index_at - back;
+  return std::nullopt;
+}
+
+// Markers: the offset of each 256th name, from 0 up. They were words until 4.20, and are 4 bytes wide since.
+struct Markers {
+  VirtAddr at;
+  std::vector<uint64_t> values;
+};
+
+std::optional<Markers> find_markers(const VirtReader& read, VirtAddr token_table, ByteOrder order,
+                                    unsigned width) {
+  std::vector<uint64_t> values;
+  VirtAddr at = token_table;
+  while (values.size() < kMaxMarkers) {
+    at = at - width;
+    const auto bytes = take(read, at, width);
+    if (bytes.empty()) return std::nullopt;
+    const uint64_t value =
+        width == 4 ? load<uint32_t>(bytes.data(), order) : load<uint64_t>(bytes.data(), order);
+    if (values.empty() && value == 0 && token_table - at < kAlignment)
+      continue;  // padding before the token table
+    if (!values.empty() &&
+        (value >= values.back() || values.back() - value > kNamesPerMarker * kMaxNameBytes))
+      return std::nullopt;
+    values.push_back(value);
+    if (value != 0) continue;
+    std::reverse(values.begin(), values.end());
+    return values.size() > 1 ? std::optional(Markers{at, values}) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// Whether the first 256 names, from the start of `names` on, end where the second marker says.
+bool names_fit(std::span<const std::byte> names, uint64_t second_marker) {
+  uint64_t at = 0;
+  for (uint64_t i = 0; i < kNamesPerMarker && at < names.size(); ++i)
+    at += 1 + std::to_integer<uint64_t>(names[at]);
+  return at == second_marker;
+}
+
+// The names end before the markers, after the last of these; before the names stands their number, which the
+// number of markers bounds.
+std::optional<KallsymsTables> find_names(const VirtReader& read, const Markers& markers, ByteOrder order) {
+  const uint64_t last = markers.values.back();
+  const uint64_t most = align_up(last + kNamesPerMarker * kMaxNameBytes) + kAlignment;
+  const auto before = take(read, markers.at - most, most);
+  if (before.empty()) return std::nullopt;
+  for (uint64_t back = align_up(last + 1); back + kAlignment <= most; back += kAlignment) {
+    const uint64_t names = most - back;
+    const auto count = load<uint64_t>(&before[names - kAlignment], order);
+    if (count <= (markers.values.size() - 1) * kNamesPerMarker ||
+        count > markers.values.size() * kNamesPerMarker)
+      continue;
+    if (!names_fit(std::span(before).subspan(names), markers.values[1])) continue;
+    KallsymsTables tables;
+    tables.names = markers.at - back;
+    tables.num_syms = tables.names - kAlignment;
+    tables.relative_base = tables.num_syms - kAlignment;
+    tables.offsets = *tables.relative_base - align_up(count * sizeof(uint32_t));
+    tables.addresses = tables.num_syms - count * sizeof(uint64_t);
+    return tables;
+  }
+  return std::nullopt;
+}
+
+std::optional<KallsymsTables> tables_around(const VirtReader& read, VirtAddr index_at,
+                                            std::span<const std::byte> index, ByteOrder order) {
+  const auto token_table = find_token_table(read, index_at, index, order);
+  if (!token_table) return std::nullopt;
+  for (const unsigned width : {4U, 8U}) {
+    const auto markers = find_markers(read, *token_table, order, width);
+    auto tables = markers ? find_names(read, *markers, order) : std::nullopt;
+    if (!tables) continue;
+    tables->token_table = *token_table;
+    tables->token_index = index_at;
+    return tables;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order) {
+  constexpr uint64_t kWindow = uint64_t{1} << 20;
+  std::vector<std::byte> window(kWindow + kIndexBytes);
+  for (VirtAddr at = image.first; at <= image.last; at += kWindow) {
+    const uint64_t left = image.last - at + 1;
+    const auto part = std::span(window).first(std::min<uint64_t>(window.size(), left));
+    const size_t got = read(at, part);
+    for (size_t i = 0; i + kIndexBytes <= got && i < kWindow; i += kAlignment) {
+      if (!is_token_index(&window[i], order)) continue;
+      if (auto tables = tables_around(read, at + i, std::span(window).subspan(i, kIndexBytes), order))
+        return tables;
+    }
+    if (got < part.size() || left <= kWindow) break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace kvista::decode

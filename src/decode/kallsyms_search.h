@@ -1,0 +1,16 @@
+// Finds the kallsyms tables of a kernel whose VMCOREINFO does not say where they are (before 6.0).
+#pragma once
+
+#include <optional>
+
+#include "decode/kallsyms.h"
+
+namespace kvista::decode {
+
+/// Looks through `image`, the kernel image's mapping from its text on, for the token index, and finds the
+/// other tables by the order that scripts/kallsyms.c wrote them in until 6.1: offsets (or addresses),
+/// relative base, number, names, markers, token table, token index. Nothing where there is no such place. The
+/// tables are as plausible as their shape; class Kallsyms proves them by a symbol.
+std::optional<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order);
+
+}  // namespace kvista::decode
