@@ -71,7 +71,9 @@ std::optional<std::string> read_text_file(const std::string& path, size_t limit)
   while (text.size() < limit && ((n = ::read(fd, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR))) {
     if (n > 0) text.append(chunk, static_cast<size_t>(n));
   }
+  const int error = errno;
   ::close(fd);
+  errno = error;
   if (n < 0) return std::nullopt;
   text.resize(std::min(text.size(), limit));
   return text;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -38,7 +39,11 @@ void parallel_for(size_t items, unsigned threads, const std::function<void(size_
   };
   std::vector<std::thread> pool;
   pool.reserve(threads - 1);
-  for (unsigned worker = 1; worker < threads; ++worker) pool.emplace_back(run, worker);
+  try {
+    for (unsigned worker = 1; worker < threads; ++worker) pool.emplace_back(run, worker);
+  } catch (const std::system_error&) {
+    // No more threads to be had: the work is done by those that there are.
+  }
   run(0);
   for (auto& thread : pool) thread.join();
   if (failure) std::rethrow_exception(failure);

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "cli/report.h"
 #include "machine/machine.h"
 
@@ -66,5 +67,7 @@ std::string image_path(const Invocation& invocation, std::optional<std::string> 
 /// Opens the image and prepares its machine as the options say.
 std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation, const std::string& path,
                                                bool explain);
+/// Throws `error` again, together with what is wrong with the image: most often that is why.
+[[noreturn]] void rethrow(const Error& error, const machine::Machine& machine);
 
 }  // namespace kvista::cli

@@ -54,11 +54,11 @@ Report run(const Invocation& invocation) {
 
   Report report{"info", {{facts_spec(), {}}}, {}, ExitStatus::complete};
   if (explain) report.tables.push_back({candidates_spec(), {}});
-  size_t established = 0;
+  std::vector<std::string> missing;
   for (const FactInfo& info : machine::all_facts()) {
     const Fact& fact = machine->fact(info.id);
     const bool known = fact.value.has_value();
-    established += known ? 1 : 0;
+    if (!known) missing.emplace_back(info.name);
     report.tables[0].rows.push_back({info.name, cell_of(fact.value, info.form), known && fact.verified,
                                      known ? Cell(describe(fact.source)) : Cell("not available"),
                                      info.description});
@@ -72,7 +72,11 @@ Report run(const Invocation& invocation) {
     report.warnings.push_back(
         fmt::format("{}: no VMCOREINFO in it: most facts need it; give one with --vmcoreinfo FILE",
                     machine->image().traits().path));
-  if (established < machine::kFactCount) report.status = ExitStatus::partial;
+  if (!missing.empty()) {
+    report.status = ExitStatus::partial;
+    report.warnings.push_back(fmt::format("not available: {}{}", fmt::join(missing, ", "),
+                                          explain ? "" : " (info --explain says why)"));
+  }
   return report;
 }
 

@@ -143,9 +143,9 @@ void add_free_check(const machine::Machine& machine, const Census& census, Repor
     // A running kernel allocates and frees between the two counts.
     if (difference != 0 && !machine.image().traits().live)
       report.warnings.push_back(
-          fmt::format("FREE differs from the buddy allocator's own count by {} pages: the memory "
-                      "map and the zones do not fit each other",
-                      difference));
+          fmt::format("FREE is {} pages by the struct pages and {} by the allocator's free lists: one of them is "
+                      "damaged, or changed while the memory was saved",
+                      check.counted, *check.free_lists));
   }
   report.tables.push_back(std::move(table));
 }
@@ -172,13 +172,21 @@ unsigned parse_threads(const Invocation& invocation) {
   return threads;
 }
 
+Census count_pages(machine::Machine& machine, const pages::CensusOptions& options) {
+  try {
+    return pages::take_census(machine, options);
+  } catch (const Error& error) {
+    rethrow(error, machine);
+  }
+}
+
 Report run(const Invocation& invocation) {
   const auto operand =
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
   const bool levels = invocation.flag("--levels");
   const pages::CensusOptions options{parse_threads(invocation), levels, invocation.flag("--exact")};
   const auto machine = open_machine(invocation, image_path(invocation, operand), false);
-  const Census census = pages::take_census(*machine, options);
+  const Census census = count_pages(*machine, options);
 
   Report report{"mem-usage", {{pages_spec(), {}}, {of_which_spec(), {}}, {totals_spec(), {}}}, {}, {}};
   add_classes(census, report.tables[0]);

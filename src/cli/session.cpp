@@ -9,6 +9,24 @@
 namespace kvista::cli {
 namespace {
 
+const char* describe(machine::Form form) {
+  switch (form) {
+    case machine::Form::text:
+      return "a text";
+    case machine::Form::decimal:
+      return "a number";
+    case machine::Form::hex:
+      return "a number in hexadecimal";
+    case machine::Form::time:
+      return "a time as 2026-11-23T18:19:17Z, or none";
+    case machine::Form::virt_range:
+      return "FIRST-LAST in hexadecimal";
+    case machine::Form::phys_ranges:
+      return "FIRST-LAST,... in hexadecimal, or none";
+  }
+  return "";
+}
+
 std::pair<machine::FactId, machine::FactValue> parse_override(const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos) throw UsageError(fmt::format("--set {}: expected FACT=VALUE", text));
@@ -20,8 +38,9 @@ std::pair<machine::FactId, machine::FactValue> parse_override(const std::string&
       names += fmt::format("{}{}", names.empty() ? "" : ", ", info.name);
     throw UsageError(fmt::format("--set {}: no fact has this name (there are {})", name, names));
   }
-  auto value = machine::parse(text.substr(equals + 1), machine::info_of(*id).form);
-  if (!value) throw UsageError(fmt::format("--set {}: the value makes no sense", text));
+  const machine::Form form = machine::info_of(*id).form;
+  auto value = machine::parse(text.substr(equals + 1), form);
+  if (!value) throw UsageError(fmt::format("--set {}: expected {}", text, describe(form)));
   return {*id, std::move(*value)};
 }
 
@@ -59,6 +78,12 @@ std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation, con
   for (const std::string& text : invocation.values("--set")) options.overrides.insert(parse_override(text));
   options.vmcoreinfo_file = invocation.value("--vmcoreinfo").value_or("");
   return std::make_unique<machine::Machine>(image::open_image(path), std::move(options));
+}
+
+void rethrow(const Error& error, const machine::Machine& machine) {
+  std::string text = error.what();
+  for (const std::string& warning : machine.image().warnings()) text += fmt::format("; {}", warning);
+  throw Error(text);
 }
 
 }  // namespace kvista::cli

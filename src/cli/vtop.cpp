@@ -59,14 +59,24 @@ std::string state_in_image(const machine::Machine& machine, PhysAddr address) {
   return describe(machine.image().read(address, byte).state);
 }
 
+std::string status_of(const Walk& walk) {
+  if (walk.end != WalkEnd::table_missing) return describe(walk.end);
+  return fmt::format("the page table at {:#x} is {}", walk.missing.value, describe(walk.missing_state));
+}
+
 Row result_row(const machine::Machine& machine, VirtAddr address, const Walk& walk) {
   const bool mapped = walk.end == WalkEnd::mapped || walk.end == WalkEnd::prot_none;
-  std::string status = describe(walk.end);
-  if (walk.end == WalkEnd::table_missing)
-    status = fmt::format("the page table at {:#x} is {}", walk.missing.value, describe(walk.missing_state));
   return {Hex{address.value}, mapped ? Cell(Hex{walk.phys.value}) : Cell{},
-          mapped ? Cell(walk.page_size) : Cell{}, status,
+          mapped ? Cell(walk.page_size) : Cell{}, status_of(walk),
           mapped ? Cell(state_in_image(machine, walk.phys)) : Cell{}};
+}
+
+machine::AddressSpace space_of(machine::Machine& machine) {
+  try {
+    return machine.kernel_space();
+  } catch (const Error& error) {
+    rethrow(error, machine);
+  }
 }
 
 Report run(const Invocation& invocation) {
@@ -75,7 +85,7 @@ Report run(const Invocation& invocation) {
   if (!number) throw UsageError(fmt::format("vtop {}: expected an address in hexadecimal", text));
   const VirtAddr address{*number};
   const auto machine = open_machine(invocation, image_path(invocation, std::nullopt), false);
-  const auto space = machine->kernel_space();
+  const auto space = space_of(*machine);
   const Walk walk = space.walk(address);
 
   Report report{"vtop", {{result_spec(), {result_row(*machine, address, walk)}}, {walk_spec(), {}}}, {}, {}};
@@ -84,8 +94,12 @@ Report run(const Invocation& invocation) {
                                      Hex{step.entry_at.value}, Hex{step.raw}, leads_to(step),
                                      arch::x86_64::describe_flags(step.raw)});
   report.warnings = machine->warnings();
-  if (walk.end != WalkEnd::mapped) report.status = ExitStatus::partial;
-  if (address.value >> 63 == 0)
+  if (walk.end != WalkEnd::mapped && walk.end != WalkEnd::prot_none) {
+    report.status = ExitStatus::partial;
+    report.warnings.push_back(
+        fmt::format("{:#x} has no physical address: {}", address.value, status_of(walk)));
+  }
+  if (address.value >> 63 == 0 && walk.end != WalkEnd::not_canonical)
     report.warnings.emplace_back(
         "the address is a process's; it was looked up in the kernel's own page tables");
   return report;

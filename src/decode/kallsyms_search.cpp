@@ -29,6 +29,12 @@ std::vector<std::byte> take(const VirtReader& read, VirtAddr at, uint64_t size) 
   return bytes;
 }
 
+// What stands before `end`: up to `most` bytes, as far as the image goes.
+std::vector<std::byte> take_before(const VirtReader& read, VirtAddr image, VirtAddr end, uint64_t most) {
+  most = std::min(most, align_down(end - image));
+  return take(read, end - most, most);
+}
+
 // Starts of 256 tokens, each a little further than the one before.
 bool is_token_index(const std::byte* at, ByteOrder order) {
   uint16_t last = load<uint16_t>(at, order);
@@ -42,12 +48,11 @@ bool is_token_index(const std::byte* at, ByteOrder order) {
 }
 
 // The token table ends before the index: where all tokens that the index names begin behind a NUL.
-std::optional<VirtAddr> find_token_table(const VirtReader& read, VirtAddr index_at,
+std::optional<VirtAddr> find_token_table(const VirtReader& read, VirtAddr image, VirtAddr index_at,
                                          std::span<const std::byte> index, ByteOrder order) {
   const auto start = [&](size_t i) { return uint64_t{load<uint16_t>(&index[2 * i], order)}; };
-  const uint64_t most = align_up(start(kTokens - 1) + kMaxToken);
-  const auto before = take(read, index_at - most, most);
-  if (before.empty()) return std::nullopt;
+  const auto before = take_before(read, image, index_at, align_up(start(kTokens - 1) + kMaxToken));
+  const uint64_t most = before.size();
   const auto fits = [&](uint64_t table) {
     for (size_t i = 1; i < kTokens; ++i) {
       const uint64_t at = table + start(i);
@@ -99,11 +104,12 @@ bool names_fit(std::span<const std::byte> names, uint64_t second_marker) {
 
 // The names end before the markers, after the last of these; before the names stands their number, which the
 // number of markers bounds.
-std::optional<KallsymsTables> find_names(const VirtReader& read, const Markers& markers, ByteOrder order) {
+std::optional<KallsymsTables> find_names(const VirtReader& read, VirtAddr image, const Markers& markers,
+                                         ByteOrder order) {
   const uint64_t last = markers.values.back();
-  const uint64_t most = align_up(last + kNamesPerMarker * kMaxNameBytes) + kAlignment;
-  const auto before = take(read, markers.at - most, most);
-  if (before.empty()) return std::nullopt;
+  const auto before =
+      take_before(read, image, markers.at, align_up(last + kNamesPerMarker * kMaxNameBytes) + kAlignment);
+  const uint64_t most = before.size();
   for (uint64_t back = align_up(last + 1); back + kAlignment <= most; back += kAlignment) {
     const uint64_t names = most - back;
     const auto count = load<uint64_t>(&before[names - kAlignment], order);
@@ -122,13 +128,13 @@ std::optional<KallsymsTables> find_names(const VirtReader& read, const Markers& 
   return std::nullopt;
 }
 
-std::optional<KallsymsTables> tables_around(const VirtReader& read, VirtAddr index_at,
+std::optional<KallsymsTables> tables_around(const VirtReader& read, VirtAddr image, VirtAddr index_at,
                                             std::span<const std::byte> index, ByteOrder order) {
-  const auto token_table = find_token_table(read, index_at, index, order);
+  const auto token_table = find_token_table(read, image, index_at, index, order);
   if (!token_table) return std::nullopt;
   for (const unsigned width : {4U, 8U}) {
     const auto markers = find_markers(read, *token_table, order, width);
-    auto tables = markers ? find_names(read, *markers, order) : std::nullopt;
+    auto tables = markers ? find_names(read, image, *markers, order) : std::nullopt;
     if (!tables) continue;
     tables->token_table = *token_table;
     tables->token_index = index_at;
@@ -148,7 +154,8 @@ std::optional<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange 
     const size_t got = read(at, part);
     for (size_t i = 0; i + kIndexBytes <= got && i < kWindow; i += kAlignment) {
       if (!is_token_index(&window[i], order)) continue;
-      if (auto tables = tables_around(read, at + i, std::span(window).subspan(i, kIndexBytes), order))
+      if (auto tables =
+              tables_around(read, image.first, at + i, std::span(window).subspan(i, kIndexBytes), order))
         return tables;
     }
     if (got < part.size() || left <= kWindow) break;

@@ -53,7 +53,8 @@ std::string describe_head(std::span<const std::byte> head) {
     const char* what;
   };
   static constexpr Known kKnown[] = {
-      {"KDUMP   ", "a kdump-compressed dump, which this version does not read yet"},
+      {"KDUMP   ", "a kdump-compressed dump, which this version does not read yet: take an ELF dump (makedumpfile -E, "
+       "virsh dump --memory-only, dump-guest-memory)"},
       {"DISKDUMP", "a diskdump, which this version does not read yet"},
       {"makedumpfile", "a flattened dump, which this version does not read yet"},
       {"EMiL", "a LiME dump, which this version does not read yet"},
@@ -63,7 +64,7 @@ std::string describe_head(std::span<const std::byte> head) {
        "7zXZ",
        "xz-compressed data: decompress it first"},
       {"\x28\xb5\x2f\xfd", "zstd-compressed data: decompress it first"},
-      {"QEVM", "a QEMU migration stream, which kvista does not read: use dump-guest-memory"},
+      {"QEVM", "a QEMU migration stream, which kvista does not read: take a dump with dump-guest-memory"},
   };
   const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
   for (const Known& known : kKnown)
@@ -89,7 +90,9 @@ std::unique_ptr<MemoryImage> open_image(const std::string& path) {
   if (file.is_directory()) throw AccessError(fmt::format("{}: a directory, not a memory image", path));
   std::array<std::byte, kHeadSize> buffer{};
   const auto head = std::span(buffer).first(file.read_at(0, buffer));
-  if (head.empty()) throw FormatError(fmt::format("{}: the file is empty or cannot be read", path), 0);
+  if (head.empty() && file.is_regular() && file.size() == 0)
+    throw FormatError(fmt::format("{}: the file is empty: was there room to write the dump?", path), 0);
+  if (head.empty()) throw FormatError(fmt::format("{}: nothing can be read from it", path), 0);
   for (const Format& format : kFormats)
     if (format.probe(head)) return format.open(std::move(file));
   throw FormatError(fmt::format("{}: {}", path, describe_head(head)), 0);

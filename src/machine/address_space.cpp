@@ -77,7 +77,8 @@ class LeafScan {
     for (unsigned i = range_.first <= base ? 0 : index_at(range_.first, level); i < kEntriesPerTable; ++i) {
       const VirtAddr at = canonical(base + i * level_size(level));
       if (at > range_.last) break;
-      const Entry entry = decode_entry(load<uint64_t>(&table.at(size_t{i} * 8), ByteOrder::little), level, paging_);
+      const Entry entry =
+          decode_entry(load<uint64_t>(&table.at(size_t{i} * 8), ByteOrder::little), level, paging_);
       if (entry.kind == EntryKind::table && !scan(entry.target, level - 1, at, visit)) return false;
       if (entry.kind == EntryKind::leaf && !visit({at, entry.target, level_size(level)})) return false;
     }

@@ -28,7 +28,12 @@ constexpr std::array kOtherMachines = {KnownMachine{3, "i386"},         KnownMac
 
 void check_architecture(const image::MemoryImage& image) {
   const image::Traits& traits = image.traits();
-  if (traits.elf_machine == 0 || traits.elf_machine == arch::x86_64::kElfMachine) return;
+  if (traits.elf_machine == 0) return;
+  if (traits.elf_machine == arch::x86_64::kElfMachine) {
+    if (traits.byte_order == ByteOrder::little) return;
+    throw Unsupported(fmt::format(
+        "{}: the header says x86_64 and big-endian, which does not exist: the file is damaged", traits.path));
+  }
   for (const KnownMachine& known : kOtherMachines)
     if (known.elf_machine == traits.elf_machine)
       throw Unsupported(
@@ -39,6 +44,16 @@ void check_architecture(const image::MemoryImage& image) {
                   "reads x86_64 only",
                   traits.path, traits.elf_machine));
 }
+
+// A fact that a source asked for and that is not there: for the source's own fact its name says enough.
+class MissingFact : public NotFound {
+ public:
+  MissingFact(const std::string& what, const char* name) : NotFound(what), name_(name) {}
+  const char* name() const { return name_; }
+
+ private:
+  const char* name_;
+};
 
 bool verified(const Fact& fact) {
   return std::any_of(fact.candidates.begin(), fact.candidates.end(),
@@ -130,6 +145,8 @@ void Machine::ask(Fact& fact, const Probe& probe) {
     Finding finding = probe.ask(*this);
     candidate.value = std::move(finding.value);
     candidate.detail = std::move(finding.detail);
+  } catch (const MissingFact& missing) {
+    candidate.detail = fmt::format("depends on {}", missing.name());
   } catch (const Error& error) {
     candidate.detail = error.what();
   }
@@ -174,15 +191,24 @@ std::optional<VirtRange> Machine::range(FactId id) {
 
 uint64_t Machine::need_number(FactId id) {
   if (const auto value = number(id)) return *value;
+  const FactInfo& info = info_of(id);
+  if (note_.info.empty())
+    throw MissingFact(fmt::format("{}: no VMCOREINFO in it, without which {} cannot be established: give one "
+                                  "with --vmcoreinfo FILE, or --set {}=VALUE",
+                                  image_->traits().path, info.name, info.name),
+                      info.name);
   std::string reasons;
   for (const Candidate& c : fact(id).candidates) {
-    const FactInfo& info = info_of(id);
+    if (!c.proves) continue;
     const std::string said =
         c.value ? fmt::format("says {}, which memory refutes", format(*c.value, info.form)) : c.detail;
-    if (c.proves) reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", describe(c.source), said);
+    const std::string who = said.starts_with(describe(c.source)) ? "" : describe(c.source) + std::string(": ");
+    reasons += fmt::format("{}{}{}", reasons.empty() ? "" : "; ", who, said);
   }
-  throw NotFound(fmt::format("{}: {} cannot be established ({})", image_->traits().path, info_of(id).name,
-                             reasons.empty() ? "no source" : reasons));
+  throw MissingFact(
+      fmt::format("{}: {} cannot be established ({}): if you know it, give it with --set {}=VALUE",
+                  image_->traits().path, info.name, reasons.empty() ? "no source" : reasons, info.name),
+      info.name);
 }
 
 std::vector<std::string> Machine::warnings() const {

@@ -89,7 +89,7 @@ FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
     : image_(machine.image()),
       space_(machine.kernel_space()),
       options_(options),
-      rules_(derive_page_rules(machine.note())),
+      rules_(derive_page_rules(machine.note(), machine.number(machine::FactId::struct_page_size))),
       map_(read_memory_map(machine)),
       memory_(whole_frames(subtract(image_.ram(), crash_kernel(machine)))),
       blocks_(blocks_of(memory_, map_.section_shift)) {}

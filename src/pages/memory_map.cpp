@@ -99,7 +99,15 @@ const Section* MemoryMap::find(Pfn pfn) const {
 MemoryMap read_memory_map(Machine& machine) {
   MemoryMap map;
   map.struct_size = static_cast<uint32_t>(machine.need_number(FactId::struct_page_size));
-  map.section_shift = static_cast<unsigned>(machine.need_number(FactId::section_size_bits)) - map.page_shift;
+  const uint64_t section_bits = machine.need_number(FactId::section_size_bits);
+  constexpr uint64_t kMostSectionBits = 34;  // a classes array of 4 MiB; x86_64 has 27
+  if (section_bits <= map.page_shift || section_bits > kMostSectionBits)  // --set can say anything
+    throw Unsupported(fmt::format("section_size_bits is {}: memory sections have 13 to {}", section_bits,
+                                  kMostSectionBits));
+  map.section_shift = static_cast<unsigned>(section_bits) - map.page_shift;
+  if (map.struct_size < 32 || map.struct_size > 256)
+    throw Unsupported(
+        fmt::format("struct_page_size is {}: a struct page has 32 to 256 bytes", map.struct_size));
   const Geometry geometry = read_geometry(machine);
   const AddressSpace space = machine.kernel_space();
   const uint64_t bytes_per_root = geometry.per_root << (map.section_shift + map.page_shift);

@@ -149,9 +149,9 @@ MaskedMatch match_for_page_type(uint64_t exported) {
   return {~uint32_t{0}, value};  // before: one value of _mapcount
 }
 
-PageRules derive_page_rules(const VmcoreInfo& note) {
+PageRules derive_page_rules(const VmcoreInfo& note, std::optional<uint64_t> struct_size) {
   PageRules rules;
-  const auto size = note.size("page");
+  const auto size = struct_size ? struct_size : note.size("page");
   if (!size || *size < 32 || *size > kMaxStructPage || *size % 8 != 0)
     throw NotFound("VMCOREINFO has no sensible SIZE(page): the memory map cannot be read");
   rules.struct_size = static_cast<uint32_t>(*size);

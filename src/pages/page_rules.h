@@ -68,8 +68,10 @@ struct PageRules {
   unsigned buddy_orders = 11;  ///< LENGTH(zone.free_area): orders are below it
 };
 
-/// Derives the rules. Throws NotFound that names what the note lacks, where without it no page can be told.
-PageRules derive_page_rules(const vmcoreinfo::VmcoreInfo& note);
+/// Derives the rules, with `struct_size` in place of the note's SIZE(page) where given. Throws NotFound that
+/// names what the note lacks, where without it no page can be told.
+PageRules derive_page_rules(const vmcoreinfo::VmcoreInfo& note,
+                            std::optional<uint64_t> struct_size = std::nullopt);
 
 /// The test that an exported *_MAPCOUNT_VALUE stands for.
 MaskedMatch match_for_page_type(uint64_t exported);

@@ -1,0 +1,173 @@
+#include "fuzz/seeds.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+#include "images/byte_writer.h"
+#include "images/elf_builder.h"
+#include "images/kallsyms_builder.h"
+#include "images/memory.h"
+#include "images/page_tables.h"
+#include "unit/kallsyms_blob.h"
+
+namespace kvista::fuzz {
+namespace {
+
+using test::bytes_of;
+using test::ByteWriter;
+using test::ElfDescription;
+
+constexpr const char* kNote =
+    "OSRELEASE=6.1.0-56-cloud-amd64\nBUILD-ID=3b43fad5034874490492495d552c0af6a5fab235\nPAGESIZE=4096\n"
+    "SYMBOL(_stext)=ffffffff88a00000\nSYMBOL(mem_section)=ff33bd9a7fd3e000\nLENGTH(mem_section)=131072\n"
+    "SIZE(page)=64\nOFFSET(page._mapcount)=48\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\n"
+    "NUMBER(VMALLOC_START)=0xff70e642c0000000\nNUMBER(phys_base)=-329252864\nKERNELOFFSET=7a00000\n"
+    "CRASHTIME=1795457957\nCONFIG_X86_64=y\n";
+
+// --- ELF ---
+
+ElfDescription small_core() {
+  ElfDescription elf;
+  elf.alignment = 16;
+  elf.notes = {{"CORE", 1, std::vector<std::byte>(336)}, {"VMCOREINFO", 0, bytes_of(kNote)}};
+  elf.segments.push_back({.paddr = 0x1000, .memory_size = 0x80, .data = test::data_of(bytes_of("memory"))});
+  elf.segments.push_back({.paddr = 0x100000, .memory_size = 0x4000, .file_size = 0x60});
+  return elf;
+}
+
+std::vector<Seed> elf_seeds() {
+  std::vector<Seed> seeds;
+  for (const unsigned word_size : {4U, 8U}) {
+    for (const ByteOrder order : {ByteOrder::little, ByteOrder::big}) {
+      for (const bool odd : {false, true}) {
+        ElfDescription elf = small_core();
+        elf.word_size = word_size;
+        elf.byte_order = order;
+        elf.headers_last = odd;
+        elf.extended_count = odd;
+        seeds.push_back({fmt::format("{}-{}{}", word_size, order == ByteOrder::little ? "little" : "big",
+                                     odd ? "-odd" : ""),
+                         test::elf_bytes(elf)});
+      }
+    }
+  }
+  ElfDescription text = small_core();
+  text.segments[0].vaddr = 0xffff888000001000;
+  text.segments[1].vaddr = 0xffff888000100000;
+  text.segments.push_back({.vaddr = 0xffffffff81000000, .paddr = 0x100010, .memory_size = 0x20});
+  seeds.push_back({"text-twice", test::elf_bytes(text)});
+  return seeds;
+}
+
+// --- texts ---
+
+std::vector<Seed> vmcoreinfo_seeds() {
+  return {{"6.1", bytes_of(kNote)},
+          {"one-line", bytes_of("PAGESIZE=4096\n")},
+          {"twice", bytes_of("NUMBER(x)=1\nNUMBER(x)=0x2\nNUMBER(page_offset_base)=-50754020452597760\n")}};
+}
+
+std::vector<Seed> iomem_seeds() {
+  return {{"guest", bytes_of("00000000-00000fff : Reserved\n00001000-0009fbff : System RAM\n"
+                             "00100000-3ffddfff : System RAM\n  1a000000-1b0023c7 : Kernel code\n"
+                             "    2b000000-32ffffff : Crash kernel\n100000000-1bfffffff : System RAM\n")},
+          {"user", bytes_of("00000000-00000000 : System RAM\n  00000000-00000000 : Kernel code\n")}};
+}
+
+// --- kallsyms ---
+
+std::vector<std::byte> kallsyms_input(const test::KallsymsBlob& blob, const test::KallsymsShape& shape,
+                                      uint64_t known) {
+  const auto offset = [&](VirtAddr at) { return static_cast<uint32_t>(at - kKallsymsStart); };
+  const decode::KallsymsTables& tables = blob.tables;
+  uint64_t flags = 0;
+  if (shape.order == ByteOrder::big) flags |= KallsymsInput::big_endian;
+  if (shape.word_size == 4) flags |= KallsymsInput::narrow;
+  if (tables.offsets) flags |= KallsymsInput::has_offsets;
+  if (tables.addresses) flags |= KallsymsInput::has_addresses;
+  if (tables.relative_base) flags |= KallsymsInput::has_base;
+  ByteWriter out;
+  out.u64(flags);
+  out.u64(known);
+  for (const VirtAddr at :
+       {tables.names, tables.num_syms, tables.token_table, tables.token_index,
+        tables.offsets.value_or(kKallsymsStart), tables.addresses.value_or(kKallsymsStart),
+        tables.relative_base.value_or(kKallsymsStart), kKallsymsStart})
+    out.u32(offset(at));
+  out.bytes(blob.bytes);
+  return out.take();
+}
+
+std::vector<Seed> kallsyms_seeds() {
+  constexpr uint64_t kText = 0xffffffff81000000;
+  const std::vector<test::Symbol> symbols = {{kKnownSymbol, 'T', kText},
+                                             {"page_offset_base", 'D', kText + 0x1345678},
+                                             {"f" + std::string(200, '7'), 't', kText + 0x123},
+                                             {"_end", 'B', kText + 0x2000000}};
+  std::vector<Seed> seeds;
+  for (int encoding = 0; encoding < 4; ++encoding) {
+    for (const ByteOrder order : {ByteOrder::little, ByteOrder::big}) {
+      const test::KallsymsShape shape{static_cast<test::SymbolEncoding>(encoding), order, 8, kText};
+      const auto blob = test::build_kallsyms(symbols, shape, kKallsymsStart);
+      seeds.push_back({fmt::format("{}-{}", encoding, order == ByteOrder::little ? "little" : "big"),
+                       kallsyms_input(blob, shape, kText)});
+    }
+  }
+  return seeds;
+}
+
+// --- page tables ---
+
+std::vector<std::byte> page_tables_input(const PageTablesInput& head, const test::PhysicalMemory& memory,
+                                         uint64_t size) {
+  ByteWriter out;
+  for (const uint64_t field : {head.flags, head.root, head.first, head.last, head.probe}) out.u64(field);
+  std::vector<std::byte> bytes(size);
+  memory.read(0, bytes);
+  out.bytes(bytes);
+  return out.take();
+}
+
+// Pages of each size, a PROT_NONE and a swap entry, and a table that is not there.
+Seed page_tables_seed(unsigned levels, uint64_t flags, uint64_t mask, bool upper) {
+  test::PhysicalMemory memory;
+  uint64_t end = 0x1000;
+  test::PageTables tables(memory, 0, levels, mask, [&] { return std::exchange(end, end + 0x1000); });
+  const uint64_t half = uint64_t{1} << (levels == 4 ? 47 : 56);
+  const uint64_t base = upper ? ~(half - 1) : 0;
+  constexpr uint64_t kGiB = uint64_t{1} << 30;
+  tables.map_page(base + kGiB, 0, 3);
+  tables.map_page(base + 0x200000, 0x200000, 2);
+  tables.map_page(base + 0x3000, 0x1000, 1);
+  tables.map_page(base + 0x4000, 0x2000, 1);
+  tables.map_prot_none(base + 0x5000, 0x1000, 1);
+  tables.map_swap(base + 0x6000, 1, 0x1234);
+  tables.set_entry(base + 2 * kGiB, 3, tables.table_entry(uint64_t{1} << 40));
+  const PageTablesInput head{flags, 0, upper ? base : 0, upper ? UINT64_MAX : half - 1, base + 0x3010};
+  return {fmt::format("{}-{}-{}", levels, flags, upper ? "upper" : "lower"),
+          page_tables_input(head, memory, end)};
+}
+
+std::vector<Seed> page_tables_seeds() {
+  constexpr uint64_t k47 = uint64_t{1} << 47;
+  return {
+      page_tables_seed(4, 0, 0, true), page_tables_seed(4, 0, 0, false),
+      page_tables_seed(4, PageTablesInput::mask_47, k47, true),
+      page_tables_seed(5, PageTablesInput::five_levels, 0, true),
+      page_tables_seed(5, PageTablesInput::five_levels | PageTablesInput::mask_51, uint64_t{1} << 51, false)};
+}
+
+constexpr std::array kTargets = {
+    Target{"elf", elf, elf_seeds}, Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},
+    Target{"kallsyms", kallsyms, kallsyms_seeds}, Target{"page_tables", page_tables, page_tables_seeds},
+    Target{"iomem", iomem, iomem_seeds}};
+
+}  // namespace
+
+std::span<const Target> targets() {
+  return kTargets;
+}
+
+}  // namespace kvista::fuzz

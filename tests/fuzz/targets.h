@@ -1,0 +1,61 @@
+// What is fuzzed: each function takes untrusted bytes through one parser, checks what the parser promises,
+// and ends the process with a message where that does not hold.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/address.h"
+
+namespace kvista::fuzz {
+
+using Input = std::span<const std::byte>;
+
+// Each returns whether the input was valid throughout; all seeds are.
+
+/// A file that open_elf() opens, and reads of its memory and notes.
+bool elf(Input input);
+/// The text of a note.
+bool vmcoreinfo(Input input);
+/// KallsymsInput, then memory from kKallsymsStart on.
+bool kallsyms(Input input);
+/// PageTablesInput, then physical memory from 0 on.
+bool page_tables(Input input);
+/// The text of /proc/iomem.
+bool iomem(Input input);
+
+/// Where the memory of a kallsyms input begins, and the symbol whose address is known.
+inline constexpr VirtAddr kKallsymsStart{0xffffffff82000000};
+inline constexpr const char* kKnownSymbol = "_stext";
+
+/// The head of a kallsyms input; little-endian, in this order. Offsets are from kKallsymsStart.
+struct KallsymsInput {
+  enum Flag : uint64_t { big_endian = 1, narrow = 2, has_offsets = 4, has_addresses = 8, has_base = 16 };
+  uint64_t flags = 0;
+  uint64_t known = 0;
+  uint32_t names = 0;
+  uint32_t num_syms = 0;
+  uint32_t token_table = 0;
+  uint32_t token_index = 0;
+  uint32_t offsets = 0;
+  uint32_t addresses = 0;
+  uint32_t relative_base = 0;
+  uint32_t unused = 0;
+};
+
+/// The head of a page-table input; little-endian, in this order.
+struct PageTablesInput {
+  /// `wrap`: physical addresses beyond the end start again at 0, so that every entry leads somewhere.
+  enum Flag : uint64_t { five_levels = 1, mask_47 = 2, mask_51 = 4, wrap = 8 };
+  uint64_t flags = 0;
+  uint64_t root = 0;
+  uint64_t first = 0;  ///< the range whose mappings are taken
+  uint64_t last = 0;
+  uint64_t probe = 0;  ///< an address that is walked to and read from
+};
+
+/// Ends the process where a promise is broken.
+void require(bool holds, const char* promise);
+
+}  // namespace kvista::fuzz

@@ -1,0 +1,149 @@
+// The language in which memory images are described: one statement a line. See README.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "images/kallsyms_builder.h"
+#include "images/layouts.h"
+#include "images/memory.h"
+
+namespace kvista::test {
+
+/// A description that makes no sense; the message has the line.
+class DescriptionError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct MachineLine {
+  unsigned levels = 5;
+  uint64_t kaslr = 0x7a00000;
+  std::optional<uint64_t> phys_base;  ///< nothing: the kernel is loaded at 32 MiB
+  std::optional<uint64_t> page_offset, vmalloc, vmemmap;
+  uint64_t sme_mask = 0;
+  uint16_t elf_machine = 62;
+  unsigned direct_map_leaf = 2;  ///< largest leaf of the direct map, as a level
+};
+
+/// Frames [first, last] of one class.
+struct PageRun {
+  uint64_t first = 0, last = 0;
+  std::string kind = "kernel";
+  unsigned order = 0;
+  std::set<std::string> flags;  ///< "private", "swapbacked", ...
+  std::optional<uint64_t> raw_flags, raw_mapping, raw_private;
+  std::optional<uint32_t> raw_mapcount;
+};
+
+enum class SegmentStyle { qemu, vmcore, kcore };
+
+struct SegmentsLine {
+  SegmentStyle style = SegmentStyle::qemu;
+  bool vaddr_is_paddr = false;  ///< qemu: p_vaddr = p_paddr instead of 0
+  bool text = true, ram = true, vmalloc = true, modules = true, vmemmap = true, vsyscall = true;
+  bool ram_vaddr = true;  ///< RAM segments have virtual addresses
+  unsigned remap = 0;     ///< KCORE_REMAP segments, as 4.19 has one per CPU
+  /// Lies: virtual addresses that the headers give instead.
+  std::optional<uint64_t> text_vaddr, page_offset, vmalloc_start, modules_start, vmemmap_start;
+  bool headers_last = false, extended_count = false;
+};
+
+enum class NotePlace { elf, memory, both, none };
+enum class SectionRoots {
+  value,    ///< SYMBOL(mem_section) is the pointer's value, since 4.16
+  pointer,  ///< ... the address of the pointer, 4.15
+  array,    ///< ... the address of a static array of roots, before
+};
+
+struct NoteLines {
+  NotePlace place = NotePlace::elf;
+  std::map<std::string, std::string> set;
+  std::set<std::string> omit;
+  bool omit_all = false;
+  std::optional<uint64_t> truncate;
+};
+
+struct SymbolLines {
+  bool none = false;
+  std::optional<SymbolEncoding> encoding;
+  std::set<std::string> omit;
+  std::map<std::string, uint64_t> values;     ///< what the variable holds instead
+  std::map<std::string, uint64_t> addresses;  ///< what the table says instead
+  unsigned extra = 40;
+};
+
+struct NodeLine {
+  unsigned id = 0;
+  std::vector<Range> ranges;
+};
+
+struct ZoneLie {
+  unsigned node = 0;
+  std::string zone;
+  unsigned order = 0;
+  int64_t add = 0;
+};
+
+/// A page mapped, or an entry written, beside what a kernel maps.
+struct ExtraEntry {
+  enum class Kind { map, prot_none, swap, raw, missing, loop };
+  Kind kind = Kind::map;
+  uint64_t virt = 0;
+  uint64_t value = 0;  ///< physical address, swap offset or raw entry
+  unsigned level = 1;
+  uint64_t swap_type = 0;
+};
+
+struct ContentsLine {
+  Contents contents = Contents::zero;
+  std::optional<Range> range;  ///< nothing: all RAM
+};
+
+struct Description {
+  MachineLine machine;
+  const KernelLayout* layout = find_layout("6.12");
+  uint64_t page_struct_size = 64;
+  std::optional<std::string> release;
+  std::string build_id = "0123456789abcdef0123456789abcdef01234567";
+  unsigned cpus = 4;
+  std::optional<unsigned> cpu_notes;
+  std::vector<Range> ram = {{0x0, 0x9f000}, {0x100000, 0x4000000}};
+  std::vector<Range> crashkernel;
+  std::optional<uint64_t> crashed;  ///< when
+  SegmentsLine segments;
+  NoteLines note;
+  SymbolLines symbols;
+  SectionRoots section_roots = SectionRoots::value;
+  std::optional<unsigned> section_bits;  ///< of the kernel itself, not of the note
+  unsigned memory_map_leaf = 2;
+  uint64_t memory_map_repeat =
+      0;  ///< struct pages of so many pages of 2 MiB serve all frames; 0: no repetition
+  std::vector<PageRun> pages;
+  std::vector<NodeLine> nodes;
+  std::vector<ZoneLie> zone_lies;
+  std::vector<ContentsLine> contents;
+  std::vector<ExtraEntry> entries;
+  std::map<std::string, std::string> uts;  ///< what init_uts_ns says instead: "release", "machine", "sysname"
+  bool second_uts = false;                 ///< a copy of init_uts_ns in other memory
+  std::string build_id_in_memory;          ///< what the kernel's notes say instead
+  bool vmalloc_mapped = true;
+  std::optional<uint64_t> section_map;        ///< what the sections say instead of vmemmap
+  std::map<std::string, std::string> system;  ///< files of the running system instead of the right ones
+  std::set<std::string> system_omit;
+  bool system_none = false;
+  std::optional<uint64_t> truncate;  ///< the file is cut to so many bytes
+};
+
+/// Parses a description. Later lines override earlier ones. Throws DescriptionError.
+Description parse_description(std::string_view text);
+
+/// 0x and decimal numbers, negative ones too, with K, M, G or T behind. Throws DescriptionError.
+uint64_t parse_size(std::string_view text);
+
+}  // namespace kvista::test

@@ -1,0 +1,267 @@
+#include "images/image.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "images/byte_writer.h"
+#include "images/temporary.h"
+
+namespace kvista::test {
+namespace {
+
+constexpr uint64_t kNoPhysicalAddress = UINT64_MAX;
+constexpr uint64_t kModules = kKernelMap + kKernelImageSize;
+constexpr uint64_t kModulesEnd = 0xffffffffff000000;
+constexpr uint64_t kVsyscall = 0xffffffffff600000;
+constexpr uint64_t kEntryArea = 0xfffffe0000001000;  // CPU_ENTRY_AREA_PER_CPU
+constexpr uint32_t kNtPrStatus = 1;
+
+std::string range_text(uint64_t first, uint64_t size) {
+  return fmt::format("{:#x}-{:#x}", first, first + size - 1);
+}
+
+std::string ranges_text(const std::vector<Range>& ranges) {
+  std::vector<Range> sorted = ranges;
+  std::sort(sorted.begin(), sorted.end(), [](const Range& a, const Range& b) { return a.start < b.start; });
+  std::string text;
+  for (const Range& range : sorted)
+    text += fmt::format("{}{:#x}-{:#x}", text.empty() ? "" : ",", range.start, range.end - 1);
+  return text.empty() ? "none" : text;
+}
+
+bool is_live(const Description& description) {
+  return description.segments.style == SegmentStyle::kcore;
+}
+
+std::string state(const Description& description) {
+  if (is_live(description)) return "live";
+  return description.crashed ? "dead: crashed" : "dead: saved while it ran";
+}
+
+std::map<std::string, std::string> true_facts(const Kernel& kernel) {
+  const Description& description = kernel.description();
+  const auto hex = [](uint64_t value) { return fmt::format("{:#x}", value); };
+  const uint64_t struct_pages = uint64_t{1} << (kernel.physmem_bits() - 12);
+  return {
+      {"arch", "x86_64"},
+      {"release", kernel.release()},
+      {"build_id", description.build_id},
+      {"state", state(description)},
+      {"crash_time", fmt::to_string(is_live(description) ? 0 : description.crashed.value_or(0))},
+      {"cpus", fmt::to_string(description.cpus)},
+      {"page_size", "4096"},
+      {"page_table_levels", fmt::to_string(description.machine.levels)},
+      {"root_page_table", hex(kernel.root())},
+      {"phys_base", hex(kernel.phys_base())},
+      {"kaslr_offset", hex(description.machine.kaslr)},
+      {"page_offset", hex(kernel.page_offset())},
+      {"direct_map", range_text(kernel.page_offset(), kernel.max_pfn() * kPage)},
+      {"vmalloc", range_text(kernel.vmalloc(), kernel.vmalloc_size())},
+      {"vmemmap", range_text(kernel.vmemmap(), struct_pages * description.page_struct_size)},
+      {"modules", range_text(kModules, kModulesEnd - kModules)},
+      {"kernel_image", range_text(kernel.text(), kImageSize)},
+      {"sme_mask", hex(description.machine.sme_mask)},
+      {"struct_page_size", fmt::to_string(description.page_struct_size)},
+      {"section_size_bits", fmt::to_string(kernel.section_bits())},
+      {"max_physmem_bits", fmt::to_string(kernel.physmem_bits())},
+      {"crashkernel", ranges_text(description.crashkernel)},
+  };
+}
+
+// RAM without the crash kernel's part, which /proc/vmcore lacks.
+std::vector<Range> without(std::vector<Range> ranges, const std::vector<Range>& holes) {
+  for (const Range& hole : holes) {
+    std::vector<Range> left;
+    for (const Range& range : ranges) {
+      if (hole.start > range.start) left.push_back({range.start, std::min(range.end, hole.start)});
+      if (hole.end < range.end) left.push_back({std::max(range.start, hole.end), range.end});
+      if (hole.end <= range.start || hole.start >= range.end) left.back() = range;
+    }
+    ranges = left;
+  }
+  return ranges;
+}
+
+// The segments of one image.
+class Segments {
+ public:
+  explicit Segments(const Kernel& kernel) : kernel_(kernel), line_(kernel.description().segments) {}
+
+  std::vector<ElfSegment> take() {
+    switch (line_.style) {
+      case SegmentStyle::qemu:
+        add_ram(kernel_.description().ram);
+        break;
+      case SegmentStyle::vmcore:
+        if (line_.text) add_text();
+        add_ram(without(kernel_.description().ram, kernel_.description().crashkernel));
+        break;
+      case SegmentStyle::kcore:
+        add_kcore();
+        break;
+    }
+    return std::move(segments_);
+  }
+
+ private:
+  SegmentData memory(Range range) const {
+    return [this_memory = &kernel_.memory(), range](const Emit& emit) {
+      this_memory->for_each(
+          range, [&](uint64_t at, std::span<const std::byte> bytes) { emit(at - range.start, bytes); });
+    };
+  }
+
+  void add(uint64_t vaddr, Range range) {
+    ElfSegment segment;
+    segment.vaddr = vaddr;
+    segment.paddr = range.start;
+    segment.memory_size = range.end - range.start;
+    segment.data = memory(range);
+    segments_.push_back(std::move(segment));
+  }
+
+  void add_text() {
+    const uint64_t phys = kernel_.image_phys(kernel_.text());
+    add(line_.text_vaddr.value_or(kernel_.text()), {phys, phys + kImageSize});
+  }
+
+  // Memory of which the headers name no physical address; its bytes are not in the file.
+  void add_virtual(uint64_t vaddr, uint64_t size) {
+    ElfSegment segment;
+    segment.vaddr = vaddr;
+    segment.paddr = kNoPhysicalAddress;
+    segment.memory_size = size;
+    segment.in_file = false;
+    segments_.push_back(std::move(segment));
+  }
+
+  uint64_t ram_vaddr(const Range& range) const {
+    if (line_.style == SegmentStyle::qemu) return line_.vaddr_is_paddr ? range.start : 0;
+    return line_.ram_vaddr ? line_.page_offset.value_or(kernel_.page_offset()) + range.start : 0;
+  }
+
+  void add_ram(const std::vector<Range>& ranges) {
+    if (!line_.ram) return;
+    for (const Range& range : ranges) {
+      add(ram_vaddr(range), range);
+      if (line_.style == SegmentStyle::kcore && line_.vmemmap) add_memory_map(range);
+    }
+  }
+
+  // get_sparsemem_vmemmap_info() of fs/proc/kcore.c.
+  void add_memory_map(const Range& range) {
+    const uint64_t size = kernel_.description().page_struct_size;
+    const uint64_t base = line_.vmemmap_start.value_or(kernel_.vmemmap());
+    const uint64_t start = (base + range.start / kPage * size) / kPage * kPage;
+    const uint64_t end = (base + range.end / kPage * size + kPage - 1) / kPage * kPage;
+    add_virtual(start, end - start);
+  }
+
+  // In the order of the kernel's list: vsyscall page, text, vmalloc, modules, RAM.
+  void add_kcore() {
+    if (line_.vsyscall) add_virtual(kVsyscall, kPage);
+    if (line_.text) add_text();
+    if (line_.vmalloc) add_virtual(line_.vmalloc_start.value_or(kernel_.vmalloc()), kernel_.vmalloc_size());
+    const uint64_t modules = line_.modules_start.value_or(kModules);
+    if (line_.modules) add_virtual(modules, kModulesEnd - modules);
+    add_ram(kernel_.description().ram);
+    // 4.19 and 4.20: _entry_trampoline as it is seen from each CPU's entry area.
+    const uint64_t trampoline = kernel_.image_phys(kernel_.text()) + 0xa00000 % kImageSize / kPage * kPage;
+    for (unsigned cpu = 0; cpu < line_.remap; ++cpu)
+      add(kEntryArea + uint64_t{cpu} * 0x2c000, {trampoline, trampoline + kPage});
+  }
+
+  const Kernel& kernel_;
+  const SegmentsLine& line_;
+  std::vector<ElfSegment> segments_;
+};
+
+std::string iomem(const Description& description, const std::vector<Range>& crashkernel, bool hidden) {
+  std::string text;
+  const auto line = [&](unsigned depth, const Range& range, const char* name) {
+    text += fmt::format("{}{:08x}-{:08x} : {}\n", std::string(size_t{2} * depth, ' '),
+                        hidden ? 0 : range.start, hidden ? 0 : range.end - 1, name);
+  };
+  line(0, {0, 0xfff + 1}, "Reserved");
+  for (const Range& range : description.ram) {
+    line(0, range, "System RAM");
+    for (const Range& inner : crashkernel)
+      if (range.contains(inner.start)) line(1, inner, "Crash kernel");
+  }
+  return text;
+}
+
+}  // namespace
+
+TestImage::TestImage(std::string_view description)
+    : kernel_(parse_description(description)),
+      truth_(true_facts(kernel_)),
+      note_(note_text(kernel_, truth_)) {
+  write_note_to_memory();
+}
+
+void TestImage::write_note_to_memory() {
+  const NotePlace place = kernel_.description().note.place;
+  if (place == NotePlace::elf || place == NotePlace::none) return;
+  ByteWriter out;
+  out.u32(11);
+  out.u32(static_cast<uint32_t>(note_.size()));
+  out.u32(0);
+  out.text("VMCOREINFO");
+  out.zeros(2);
+  out.text(note_);
+  kernel_.memory().write(kernel_.image_phys(kernel_.symbol("vmcoreinfo_note")), out.take());
+}
+
+ElfDescription TestImage::elf() const {
+  const Description& description = kernel_.description();
+  ElfDescription elf;
+  elf.machine = description.machine.elf_machine;
+  elf.headers_last = description.segments.headers_last;
+  elf.extended_count = description.segments.extended_count;
+  elf.truncate = description.truncate;
+  const unsigned notes = is_live(description) ? 1 : description.cpu_notes.value_or(description.cpus);
+  for (unsigned cpu = 0; cpu < notes; ++cpu)
+    elf.notes.push_back({"CORE", kNtPrStatus, std::vector<std::byte>(336)});
+  const NotePlace place = description.note.place;
+  if (place == NotePlace::elf || place == NotePlace::both)
+    elf.notes.push_back({"VMCOREINFO", 0, bytes_of(note_)});
+  elf.segments = Segments(kernel_).take();
+  return elf;
+}
+
+void TestImage::write(const std::string& path) const {
+  write_elf(elf(), path);
+}
+
+void TestImage::write_system(const std::string& root) const {
+  const Description& description = kernel_.description();
+  if (description.system_none) return;
+  const auto put = [&](const char* key, const char* path, const std::string& contents) {
+    if (description.system_omit.contains(key)) return;
+    const auto at = std::filesystem::path(root) / path;
+    std::filesystem::create_directories(at.parent_path());
+    std::ofstream(at, std::ios::binary) << contents;
+  };
+  const auto value = [&](const char* key, const std::string& right) {
+    const auto lie = description.system.find(key);
+    return lie == description.system.end() ? right : lie->second;
+  };
+  put("release", "proc/sys/kernel/osrelease", value("release", kernel_.release()) + "\n");
+  const auto notes = Kernel::encode_notes(value("build_id", description.build_id));
+  put("build_id", "sys/kernel/notes", {reinterpret_cast<const char*>(notes.data()), notes.size()});
+  put("online", "sys/devices/system/cpu/online",
+      value("online", fmt::format("0-{}", description.cpus - 1)) + "\n");
+  std::vector<Range> crashkernel = description.crashkernel;
+  const std::string reserved = value("crashkernel", "");
+  if (!reserved.empty()) crashkernel.clear();
+  if (const size_t dash = reserved.find('-'); dash != std::string::npos)
+    crashkernel.push_back({parse_size(reserved.substr(0, dash)), parse_size(reserved.substr(dash + 1))});
+  put("crashkernel", "proc/iomem", iomem(description, crashkernel, reserved == "hidden"));
+  const uint64_t note_at = kernel_.image_phys(kernel_.symbol("vmcoreinfo_note"));
+  put("vmcoreinfo", "sys/kernel/vmcoreinfo",
+      value("vmcoreinfo", fmt::format("{:x} {:x}", note_at, 2 * kPage)) + "\n");
+}
+
+}  // namespace kvista::test

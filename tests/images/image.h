@@ -1,0 +1,41 @@
+// A memory image for tests, from its description: see README.md.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "images/elf_builder.h"
+#include "images/kernel.h"
+
+namespace kvista::test {
+
+class TestImage {
+ public:
+  /// Throws DescriptionError.
+  explicit TestImage(std::string_view description);
+
+  const Kernel& kernel() const { return kernel_; }
+  /// VMCOREINFO's text.
+  const std::string& note() const { return note_; }
+  /// The right value of each fact, in the form in which kvista writes it.
+  const std::map<std::string, std::string>& truth() const { return truth_; }
+  /// The class of a frame.
+  PageRun class_of(uint64_t pfn) const { return test::class_of(kernel_, pfn); }
+
+  /// The file's headers, notes and segments; valid while this object is.
+  ElfDescription elf() const;
+  /// Writes the image.
+  void write(const std::string& path) const;
+  /// Writes the running system's files (/proc/iomem ...) below `root`.
+  void write_system(const std::string& root) const;
+
+ private:
+  void write_note_to_memory();
+
+  Kernel kernel_;
+  std::map<std::string, std::string> truth_;
+  std::string note_;
+};
+
+}  // namespace kvista::test

@@ -1,0 +1,279 @@
+#include "images/kernel.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "images/byte_writer.h"
+
+namespace kvista::test {
+namespace {
+
+constexpr uint64_t kDefaultLoad = 0x2000000;
+constexpr uint64_t kDataInImage = uint64_t{2} << 20;
+constexpr uint64_t kUtsField = 65;
+
+struct Defaults {
+  uint64_t page_offset, vmalloc, vmemmap;
+};
+// As KASLR has put them on real machines.
+constexpr Defaults kFiveLevels{0xff38ad6400000000, 0xff70e642c0000000, 0xffa4cb1280000000};
+constexpr Defaults kFourLevels{0xffff8acd40000000, 0xffffb5e740000000, 0xffffed2e80000000};
+
+const Defaults& defaults(const Description& description) {
+  return description.machine.levels == 5 ? kFiveLevels : kFourLevels;
+}
+
+}  // namespace
+
+Kernel::Kernel(Description description)
+    : description_(std::move(description)),
+      phys_base_(description_.machine.phys_base.value_or(kDefaultLoad + kKernelMap - text())),
+      page_offset_(description_.machine.page_offset.value_or(defaults(description_).page_offset)),
+      vmalloc_(description_.machine.vmalloc.value_or(defaults(description_).vmalloc)),
+      vmemmap_(description_.machine.vmemmap.value_or(defaults(description_).vmemmap)),
+      next_free_(image_phys(text()) + kImageSize),
+      next_in_image_(text() + kDataInImage),
+      tables_(memory_, image_phys(place("init_top_pgt", kPage, kPage)), description_.machine.levels,
+              description_.machine.sme_mask, [this] { return allocate(kPage); }) {
+  for (const ContentsLine& line : description_.contents) {
+    const std::vector<Range> whole = line.range ? std::vector{*line.range} : description_.ram;
+    for (const Range& range : whole) memory_.fill(range, line.contents);
+  }
+  // What the kernel wrote itself is not what `contents` says.
+  memory_.fill({image_phys(text()), next_free_}, Contents::zero);
+  symbols_["_text"] = symbols_["_stext"] = text();
+  symbols_["_end"] = text() + kImageSize;
+  symbols_["swapper_pg_dir"] = symbol("init_top_pgt");
+  place_uts();
+  place_notes();
+  place_variables();
+  place_sections();
+  map_memory();
+  build_memory_map(*this);
+  place_kallsyms();
+  write_extra_entries();
+}
+
+bool Kernel::is_ram(uint64_t phys) const {
+  return std::any_of(description_.ram.begin(), description_.ram.end(),
+                     [&](const Range& range) { return range.contains(phys); });
+}
+
+uint64_t Kernel::symbol(std::string_view name) const {
+  const auto at = symbols_.find(name);
+  if (at == symbols_.end()) throw DescriptionError(fmt::format("the kernel has no symbol {}", name));
+  return at->second;
+}
+
+uint64_t Kernel::allocate(uint64_t size, uint64_t alignment) {
+  const uint64_t at = (next_free_ + alignment - 1) / alignment * alignment;
+  next_free_ = at + size;
+  if (!is_ram(at) || !is_ram(next_free_ - 1))
+    throw DescriptionError(fmt::format("there is no RAM at {:#x}, behind the kernel image", at));
+  memory_.fill({at, next_free_}, Contents::zero);
+  return at;
+}
+
+uint64_t Kernel::place(std::string_view name, uint64_t size, uint64_t alignment) {
+  const uint64_t at = (next_in_image_ + alignment - 1) / alignment * alignment;
+  next_in_image_ = at + size;
+  if (next_in_image_ > text() + kImageSize)
+    throw DescriptionError(fmt::format("no room in the image for {}", name));
+  symbols_[std::string(name)] = at;
+  return at;
+}
+
+void Kernel::variable(std::string_view name, uint64_t value, unsigned size) {
+  const uint64_t at = place(name, size, size);
+  if (const auto lie = description_.symbols.values.find(std::string(name));
+      lie != description_.symbols.values.end())
+    value = lie->second;
+  if (size == 4)
+    memory_.put32(image_phys(at), static_cast<uint32_t>(value));
+  else
+    put64(at, value);
+}
+
+void Kernel::place_uts() {
+  const uint64_t name_at = layout().uts_offset ? 0 : 4;  // behind the kref
+  const uint64_t at = image_phys(place("init_uts_ns", 512, 32));
+  const auto field = [&](const char* name, const std::string& right) {
+    const auto lie = description_.uts.find(name);
+    return lie == description_.uts.end() ? right : lie->second;
+  };
+  const std::vector<std::string> fields = {field("sysname", "Linux"),   "testhost",
+                                           field("release", release()), "#1 SMP",
+                                           field("machine", "x86_64"),  "(none)"};
+  const uint64_t copies = description_.second_uts ? 2 : 1;
+  for (uint64_t copy = 0; copy < copies; ++copy) {
+    // A copy 2 MiB aligned steps away, where a search finds it too: what a kexec'ed kernel leaves behind.
+    const uint64_t base = at - copy * (uint64_t{4} << 20);
+    if (name_at != 0) memory_.put32(base, 2);
+    for (size_t i = 0; i < fields.size(); ++i)
+      memory_.write(base + name_at + i * kUtsField, std::string_view(fields[i]));
+  }
+}
+
+std::vector<std::byte> Kernel::encode_notes(std::string_view build_id) {
+  ByteWriter out;
+  const auto note = [&](std::string_view name, uint32_t type, const std::vector<std::byte>& descriptor) {
+    out.u32(static_cast<uint32_t>(name.size() + 1));
+    out.u32(static_cast<uint32_t>(descriptor.size()));
+    out.u32(type);
+    out.text(name);
+    out.u8(0);
+    out.align(4);
+    out.bytes(descriptor);
+    out.align(4);
+  };
+  std::vector<std::byte> id;
+  for (size_t i = 0; i + 1 < build_id.size(); i += 2)
+    id.push_back(static_cast<std::byte>(std::stoul(std::string(build_id.substr(i, 2)), nullptr, 16)));
+  note("Xen", 6, std::vector<std::byte>(7));
+  note("GNU", 3, id);
+  note("Linux", 257, std::vector<std::byte>(1));
+  return out.take();
+}
+
+void Kernel::place_notes() {
+  const std::string& lie = description_.build_id_in_memory;
+  const auto notes = encode_notes(lie.empty() ? description_.build_id : lie);
+  const uint64_t at = place("__start_notes", notes.size(), 4);
+  memory_.write(image_phys(at), notes);
+  symbols_["__stop_notes"] = at + notes.size();
+  place("vmcoreinfo_note", 2 * kPage, kPage);
+}
+
+void Kernel::place_variables() {
+  variable("page_offset_base", page_offset_);
+  variable("vmalloc_base", vmalloc_);
+  variable("vmemmap_base", vmemmap_);
+  variable("max_pfn", max_pfn());
+  variable("sme_me_mask", description_.machine.sme_mask);
+  variable("__num_online_cpus", description_.cpus, 4);
+  variable("__pgtable_l5_enabled", description_.machine.levels == 5 ? 1 : 0, 4);
+  // struct resource: start and end, then what is of no interest.
+  const char* const names[] = {"crashk_res", "crashk_low_res"};
+  for (size_t i = 0; i < 2; ++i) {
+    const uint64_t at = place(names[i], 64);
+    if (i < description_.crashkernel.size()) {
+      put64(at, description_.crashkernel[i].start);
+      put64(at + 8, description_.crashkernel[i].end - 1);
+    }
+    if (const auto lie = description_.symbols.values.find(names[i]); lie != description_.symbols.values.end())
+      put64(at, lie->second);
+  }
+  place("node_online_map", kMaxNodes / 8);
+  place("node_data", kMaxNodes * 8);
+  place("prb", 8);
+}
+
+void Kernel::map_memory() {
+  for (const Range& range : description_.ram) {
+    const uint64_t start = (range.start + kPage - 1) / kPage * kPage;
+    const uint64_t end = range.end / kPage * kPage;
+    if (end > start) tables_.map(direct(start), start, end - start, description_.machine.direct_map_leaf);
+  }
+  // The kernel image: its last 2 MiB in pages of 4 KiB, as where protections change.
+  const uint64_t phys = image_phys(text());
+  tables_.map(text(), phys, kImageSize - kDataInImage, 2);
+  tables_.map(text() + kImageSize - kDataInImage, phys + kImageSize - kDataInImage, kDataInImage, 1);
+  if (description_.vmalloc_mapped) tables_.map(vmalloc_, allocate(4 * kPage), 4 * kPage, 1);
+}
+
+// The array of roots, each of which points to a page of sections: SPARSEMEM_EXTREME.
+void Kernel::place_sections() {
+  constexpr uint64_t kSectionSize = 16;
+  constexpr uint64_t kPresent = 0xf;  // present, has a memory map, online, early
+  constexpr uint64_t kSectionsPerRoot = kPage / kSectionSize;
+  const uint64_t roots = (uint64_t{1} << (physmem_bits() - section_bits())) / kSectionsPerRoot;
+  uint64_t roots_at = 0;
+  if (description_.section_roots == SectionRoots::array) {
+    roots_at = image_phys(place("mem_section", roots * 8));
+  } else {
+    roots_at = allocate(roots * 8, 64);
+    put64(place("mem_section", 8), direct(roots_at));
+  }
+  const uint64_t section_size = uint64_t{1} << section_bits();
+  for (const Range& range : description_.ram) {
+    for (uint64_t number = range.start / section_size; number <= (range.end - 1) / section_size; ++number) {
+      const uint64_t root_at = roots_at + number / kSectionsPerRoot * 8;
+      if (memory_.get64(root_at) == 0) memory_.put64(root_at, direct(allocate(kPage)));
+      const uint64_t root = memory_.get64(root_at) - page_offset_;
+      memory_.put64(root + number % kSectionsPerRoot * kSectionSize,
+                    description_.section_map.value_or(vmemmap_) | kPresent);
+    }
+  }
+}
+
+std::vector<Symbol> Kernel::kallsyms_symbols() const {
+  std::vector<Symbol> all;
+  const auto& lies = description_.symbols.addresses;
+  for (const auto& [name, address] : symbols_) {
+    const auto lie = lies.find(name);
+    const bool text_symbol = name == "_text" || name == "_stext";
+    if (!description_.symbols.omit.contains(name))
+      all.push_back({name, text_symbol ? 'T' : 'D', lie == lies.end() ? address : lie->second});
+  }
+  for (unsigned i = 0; i < description_.symbols.extra; ++i)
+    all.push_back({fmt::format("symbol_{}{}", i, std::string(i % 5 == 0 ? 150 : 0, 'z')), 't',
+                   text() + uint64_t{64} * (i + 1)});
+  if (description_.symbols.encoding.value_or(layout().encoding) == SymbolEncoding::base_relative_percpu) {
+    all.push_back({"__per_cpu_start", 'A', 0});
+    all.push_back({"cpu_number", 'A', 0x1c004});
+  }
+  return all;
+}
+
+void Kernel::place_kallsyms() {
+  if (description_.symbols.none) return;
+  auto all = kallsyms_symbols();
+  const KallsymsTable table = encode_names(all, ByteOrder::little);
+  const auto put = [&](const char* name, std::span<const std::byte> bytes) {
+    memory_.write(image_phys(place(name, bytes.size(), 8)), bytes);
+  };
+  put("kallsyms_num_syms", table.num_syms);
+  put("kallsyms_names", table.names);
+  put("kallsyms_token_table", table.token_table);
+  put("kallsyms_token_index", table.token_index);
+  const SymbolEncoding encoding = description_.symbols.encoding.value_or(layout().encoding);
+  const bool absolute = encoding == SymbolEncoding::absolute;
+  const uint64_t at = place(absolute ? "kallsyms_addresses" : "kallsyms_offsets", all.size() * 8, 8);
+  memory_.write(image_phys(at), encode_addresses(all, encoding, at, text(), ByteOrder::little, 8));
+  if (!absolute && encoding != SymbolEncoding::place_relative) variable("kallsyms_relative_base", text());
+}
+
+void Kernel::write_extra_entries() {
+  for (const ExtraEntry& entry : description_.entries) write_entry(entry);
+}
+
+void Kernel::write_entry(const ExtraEntry& entry) {
+  switch (entry.kind) {
+    case ExtraEntry::Kind::map:
+      tables_.map_page(entry.virt, entry.value, entry.level);
+      break;
+    case ExtraEntry::Kind::prot_none:
+      tables_.map_prot_none(entry.virt, entry.value, entry.level);
+      break;
+    case ExtraEntry::Kind::swap:
+      tables_.map_swap(entry.virt, entry.swap_type, entry.value);
+      break;
+    case ExtraEntry::Kind::raw:
+      tables_.set_entry(entry.virt, entry.level, entry.value);
+      break;
+    case ExtraEntry::Kind::missing:
+      // A table behind the end of memory.
+      tables_.set_entry(entry.virt, entry.level, tables_.table_entry(description_.ram.back().end + kPage));
+      break;
+    case ExtraEntry::Kind::loop: {
+      const uint64_t table = tables_.entry_at(entry.virt, entry.level) / kPage * kPage;
+      for (uint64_t at = table; at < table + kPage; at += 8)
+        if (memory_.get64(at) == 0) memory_.put64(at, tables_.table_entry(table));
+      break;
+    }
+  }
+}
+
+}  // namespace kvista::test

@@ -1,0 +1,357 @@
+// The array of struct page, and the nodes with their zones.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <tuple>
+
+#include "images/byte_writer.h"
+#include "images/kernel.h"
+
+namespace kvista::test {
+namespace {
+
+constexpr uint64_t kTwoMiB = uint64_t{2} << 20;
+constexpr uint64_t kDmaEnd = uint64_t{16} << 20;
+constexpr uint64_t kDma32End = uint64_t{4} << 30;
+constexpr unsigned kMaxOrder = 11;
+constexpr unsigned kWaitersBit = 7;  // in all layouts
+
+struct Zone {
+  const char* name;
+  Range range;
+};
+constexpr std::array kZones = {Zone{"DMA", {0, kDmaEnd}}, Zone{"DMA32", {kDmaEnd, kDma32End}},
+                               Zone{"Normal", {kDma32End, UINT64_MAX}}};
+
+// The members of struct page that are exported; where they are is the same in all layouts.
+struct PageFields {
+  uint64_t flags = 0;
+  uint64_t word_at_8 = 0;   // lru.next, or compound_head
+  uint64_t word_at_16 = 0;  // lru.prev, or compound_dtor and compound_order
+  uint64_t mapping = 0;
+  uint64_t priv = 0;
+  uint32_t mapcount = UINT32_MAX;
+  uint32_t refcount = 1;
+};
+
+std::vector<std::byte> encode(const PageFields& page, uint64_t size) {
+  ByteWriter out;
+  out.u64(page.flags);
+  out.u64(page.word_at_8);
+  out.u64(page.word_at_16);
+  out.u64(page.mapping);
+  out.u64(0);
+  out.u64(page.priv);
+  out.u32(page.mapcount);
+  out.u32(page.refcount);
+  auto bytes = out.take();
+  bytes.resize(size);
+  return bytes;
+}
+
+uint64_t bit(unsigned number) {
+  return uint64_t{1} << number;
+}
+
+// Turns classes into struct pages.
+class PageEncoder {
+ public:
+  explicit PageEncoder(const Kernel& kernel) : kernel_(kernel), layout_(kernel.layout().page) {}
+
+  /// Page `into` of the block of 1 << order pages that starts at frame `head`.
+  PageFields page(const PageRun& run, uint64_t head, uint64_t into) const {
+    PageFields page = into == 0 ? head_page(run) : tail_page(run, head, into);
+    if (run.raw_flags) page.flags = *run.raw_flags;
+    if (run.raw_mapping) page.mapping = *run.raw_mapping;
+    if (run.raw_private) page.priv = *run.raw_private;
+    if (run.raw_mapcount) page.mapcount = *run.raw_mapcount;
+    return page;
+  }
+
+ private:
+  static bool is_free(const PageRun& run) { return run.kind == "buddy" || run.kind == "unaccepted"; }
+  uint64_t file_mapping() const { return kernel_.direct(0x123400); }
+
+  uint64_t common_flags(const PageRun& run) const {
+    const std::array<std::pair<const char*, unsigned>, 6> words = {{{"private", layout_.priv},
+                                                                    {"swapbacked", layout_.swapbacked},
+                                                                    {"swapcache", layout_.swapcache},
+                                                                    {"hwpoison", layout_.hwpoison},
+                                                                    {"reserved", layout_.reserved},
+                                                                    {"waiters", kWaitersBit}}};
+    uint64_t flags = 0;
+    for (const auto& [word, number] : words)
+      if (run.flags.contains(word)) flags |= bit(number);
+    return flags;
+  }
+
+  PageFields head_page(const PageRun& run) const {
+    PageFields page;
+    page.flags = common_flags(run);
+    if (run.order > 0 && !is_free(run)) page.flags |= bit(layout_.head);
+    if (run.flags.contains("private")) page.priv = kernel_.direct(0x5600);
+    set_kind(run, page);
+    return page;
+  }
+
+  void set_kind(const PageRun& run, PageFields& page) const {
+    const auto type = [&](std::optional<int32_t> value, int32_t without) {
+      page.mapcount = static_cast<uint32_t>(value.value_or(without));
+    };
+    const bool on_lru = !run.flags.contains("isolated");
+    if (run.kind == "buddy") {
+      type(layout_.buddy, 0);
+      page.priv = run.order;
+      page.refcount = 0;
+    } else if (run.kind == "unaccepted") {
+      type(layout_.unaccepted, -150994944);
+      page.refcount = 0;
+    } else if (run.kind == "free_pcp") {
+      page.refcount = 0;
+    } else if (run.kind == "reserved" || run.kind == "hole") {
+      page.flags |= bit(layout_.reserved);
+    } else if (run.kind == "slab") {
+      if (layout_.slab) page.flags |= bit(*layout_.slab);
+      if (layout_.slab_type) type(layout_.slab_type, 0);
+    } else if (run.kind == "pagetable") {
+      type(layout_.table, 0);
+    } else if (run.kind == "offline") {
+      type(layout_.offline, -257);
+    } else if (run.kind == "hwpoison") {
+      page.flags |= bit(layout_.hwpoison);
+    } else if (run.kind == "lru") {
+      if (on_lru) page.flags |= bit(layout_.lru);
+      page.mapping = file_mapping();
+    } else if (run.kind == "anon" || run.kind == "ksm") {
+      page.flags |= bit(layout_.swapbacked) | (on_lru ? bit(layout_.lru) : 0);
+      page.mapping = file_mapping() | (run.kind == "anon" ? 1 : 3);
+      page.mapcount = 0;
+    } else if (run.kind == "hugetlb") {
+      page.mapping = file_mapping() | (run.flags.contains("anon") ? 1 : 0);
+      if (layout_.hugetlb_type) type(layout_.hugetlb_type, 0);
+    } else if (run.kind != "kernel" && run.kind != "raw") {
+      throw DescriptionError("pages: there is no class " + run.kind);
+    }
+  }
+
+  PageFields tail_page(const PageRun& run, uint64_t head, uint64_t into) const {
+    PageFields page;
+    page.refcount = 0;
+    if (is_free(run)) return page;
+    page.word_at_8 = layout_.compound_info
+                         ? (~uint64_t{0} << (run.order + 6)) | 1  // a mask: 7.1, f50c015
+                         : kernel_.vmemmap() + head * kernel_.description().page_struct_size + 1;
+    page.mapping = 0xdead000000000400;  // TAIL_MAPPING
+    if (into != 1) return page;
+    page.mapping = 0;
+    if (layout_.compound == CompoundStyle::flags) {
+      page.flags = run.order;
+    } else {
+      const uint64_t dtor = run.kind == "hugetlb" ? 2 : run.kind == "anon" ? 3 : 1;
+      page.word_at_16 = dtor | uint64_t{run.order} << 8;
+    }
+    return page;
+  }
+
+  const Kernel& kernel_;
+  const PageLayout& layout_;
+};
+
+class MapBuilder {
+ public:
+  explicit MapBuilder(Kernel& kernel)
+      : kernel_(kernel), encoder_(kernel), size_(kernel.description().page_struct_size) {}
+
+  void run() {
+    const uint64_t repeat = kernel_.description().memory_map_repeat;
+    if (repeat != 0) {
+      stretch_ = kernel_.allocate(repeat * kTwoMiB, kTwoMiB);
+      stretch_pages_ = repeat * kTwoMiB / size_;
+    }
+    for_each_section([&](uint64_t first, uint64_t last) { map_frames(first, last); });
+    reserve_nodes();
+    // Now all that the builder takes is taken.
+    if (repeat != 0)
+      write_frames(0, stretch_pages_ - 1);
+    else
+      for_each_section([&](uint64_t first, uint64_t last) { write_frames(first, last); });
+    for (const NodeLine& node : nodes_) write_node(node);
+  }
+
+ private:
+  void for_each_section(const std::function<void(uint64_t first, uint64_t last)>& visit) {
+    const uint64_t frames = uint64_t{1} << (kernel_.section_bits() - 12);
+    uint64_t next = 0;
+    for (const Range& range : kernel_.description().ram)
+      for (uint64_t first = std::max(next, range.start / kPage / frames * frames); first < range.end / kPage;
+           first += frames) {
+        visit(first, first + frames - 1);
+        next = first + frames;
+      }
+  }
+
+  // Maps the struct pages of frames [first, last].
+  void map_frames(uint64_t first, uint64_t last) {
+    const uint64_t start = (kernel_.vmemmap() + first * size_) / kTwoMiB * kTwoMiB;
+    const uint64_t end = kernel_.vmemmap() + (last + 1) * size_;
+    for (uint64_t virt = start; virt < end; virt += kTwoMiB) {
+      if (leaves_.contains(virt)) continue;
+      const uint64_t index = (virt - kernel_.vmemmap()) / kTwoMiB;
+      const uint64_t phys = stretch_pages_ != 0
+                                ? stretch_ + index % kernel_.description().memory_map_repeat * kTwoMiB
+                                : kernel_.allocate(kTwoMiB, kTwoMiB);
+      leaves_[virt] = phys;
+      kernel_.tables().map(virt, phys, kTwoMiB, kernel_.description().memory_map_leaf);
+    }
+  }
+
+  void write_virtual(uint64_t virt, std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const uint64_t into = virt % kTwoMiB;
+      const auto part = bytes.first(std::min<uint64_t>(bytes.size(), kTwoMiB - into));
+      kernel_.memory().write(leaves_.at(virt - into) + into, part);
+      virt += part.size();
+      bytes = bytes.subspan(part.size());
+    }
+  }
+
+  uint64_t place_flags(uint64_t pfn) const {
+    const auto node = std::find_if(nodes_.begin(), nodes_.end(), [&](const NodeLine& line) {
+      return std::any_of(line.ranges.begin(), line.ranges.end(),
+                         [&](const Range& range) { return range.contains(pfn * kPage); });
+    });
+    const uint64_t id = node == nodes_.end() ? 0 : node->id;
+    const auto zone =
+        static_cast<uint64_t>(std::find_if(kZones.begin(), kZones.end(),
+                                           [&](const Zone& z) { return z.range.contains(pfn * kPage); }) -
+                              kZones.begin());
+    return id << 54 | zone << 51;
+  }
+
+  void write_frames(uint64_t first, uint64_t last) {
+    for (uint64_t pfn = first; pfn <= last; ++pfn) {
+      const PageRun run = class_of(kernel_, pfn);
+      const uint64_t into = (pfn - std::min(run.first, pfn)) & (bit(run.order) - 1);
+      PageFields page = encoder_.page(run, pfn - into, into);
+      if (!run.raw_flags) page.flags |= place_flags(pfn);
+      write_virtual(kernel_.vmemmap() + pfn * size_, encode(page, size_));
+    }
+  }
+
+  void reserve_nodes() {
+    nodes_ = kernel_.description().nodes;
+    if (nodes_.empty()) nodes_.push_back({0, kernel_.description().ram});
+    for (const NodeLine& node : nodes_) {
+      if (node.id >= kMaxNodes || node.ranges.empty())
+        throw DescriptionError("node: no such node, or no memory");
+      pglists_[node.id] = kernel_.allocate(kernel_.layout().zones.pglist_data);
+    }
+  }
+
+  // Blocks of free pages by node, zone and order, as the struct pages have them.
+  uint64_t count_free(const NodeLine& node, const Zone& zone, unsigned order) const {
+    uint64_t count = 0;
+    const auto counts = [&](uint64_t pfn) {
+      const bool in_node = std::any_of(node.ranges.begin(), node.ranges.end(),
+                                       [&](const Range& range) { return range.contains(pfn * kPage); });
+      return in_node && zone.range.contains(pfn * kPage);
+    };
+    const uint64_t step = stretch_pages_ == 0 ? kernel_.max_pfn() : stretch_pages_;
+    for (const PageRun& run : kernel_.description().pages) {
+      if (run.kind != "buddy" || run.order != order) continue;
+      for (uint64_t pfn = run.first; pfn <= run.last; pfn += bit(order)) {
+        const PageRun shown = class_of(kernel_, pfn);
+        if (shown.kind != run.kind || shown.first != run.first) continue;  // a later line is about this frame
+        for (uint64_t repeated = pfn; repeated < kernel_.max_pfn(); repeated += step)
+          count += counts(repeated) ? 1 : 0;
+      }
+    }
+    for (const ZoneLie& lie : kernel_.description().zone_lies)
+      if (lie.node == node.id && lie.zone == zone.name && lie.order == order)
+        count += static_cast<uint64_t>(lie.add);
+    return count;
+  }
+
+  void write_zone(const NodeLine& node, const Zone& zone, uint64_t at) {
+    const ZoneLayout& layout = kernel_.layout().zones;
+    uint64_t start = UINT64_MAX;
+    uint64_t end = 0;
+    uint64_t present = 0;
+    for (const Range& range : node.ranges) {
+      const uint64_t from = std::max(range.start, zone.range.start);
+      const uint64_t to = std::min(range.end, zone.range.end);
+      if (from >= to) continue;
+      start = std::min(start, from / kPage);
+      end = std::max(end, to / kPage);
+      present += (to - from) / kPage;
+    }
+    if (end == 0) return;
+    PhysicalMemory& memory = kernel_.memory();
+    memory.put64(at + layout.spanned_pages - 16, start);
+    memory.put64(at + layout.spanned_pages - 8, present);  // managed
+    memory.put64(at + layout.spanned_pages, end - start);
+    memory.put64(at + layout.spanned_pages + 8, present);
+    uint64_t free_pages = 0;
+    for (unsigned order = 0; order < kMaxOrder; ++order) {
+      const uint64_t blocks = count_free(node, zone, order);
+      memory.put64(at + layout.free_area_offset + order * layout.free_area + layout.migrate_types * 16,
+                   blocks);
+      free_pages += blocks << order;
+    }
+    memory.put64(at + layout.vm_stat, free_pages);  // NR_FREE_PAGES = 0
+  }
+
+  void write_node(const NodeLine& node) {
+    const ZoneLayout& layout = kernel_.layout().zones;
+    PhysicalMemory& memory = kernel_.memory();
+    const uint64_t at = pglists_.at(node.id);
+    uint64_t start = UINT64_MAX;
+    uint64_t end = 0;
+    for (const Range& range : node.ranges) {
+      start = std::min(start, range.start / kPage);
+      end = std::max(end, range.end / kPage);
+    }
+    for (size_t i = 0; i < kZones.size(); ++i) write_zone(node, kZones.at(i), at + i * layout.zone);
+    memory.put32(at + layout.nr_zones, static_cast<uint32_t>(kZones.size()));
+    memory.put64(at + layout.node_start_pfn, start);
+    memory.put64(at + layout.node_spanned_pages, end - start);
+    memory.put32(at + layout.node_id, node.id);
+    kernel_.put64(kernel_.symbol("node_data") + uint64_t{node.id} * 8, kernel_.direct(at));
+    const uint64_t map = kernel_.image_phys(kernel_.symbol("node_online_map")) + uint64_t{node.id} / 64 * 8;
+    memory.put64(map, memory.get64(map) | bit(node.id % 64));
+  }
+
+  Kernel& kernel_;
+  PageEncoder encoder_;
+  uint64_t size_;
+  uint64_t stretch_ = 0;
+  uint64_t stretch_pages_ = 0;
+  std::map<uint64_t, uint64_t> leaves_;
+  std::vector<NodeLine> nodes_;
+  std::map<unsigned, uint64_t> pglists_;
+};
+
+}  // namespace
+
+PageRun class_of(const Kernel& kernel, uint64_t pfn) {
+  const Description& description = kernel.description();
+  const bool repeats = description.memory_map_repeat != 0;
+  if (repeats) pfn %= description.memory_map_repeat * kTwoMiB / description.page_struct_size;
+  const auto& runs = description.pages;
+  const auto run = std::find_if(runs.rbegin(), runs.rend(),
+                                [&](const PageRun& r) { return pfn >= r.first && pfn <= r.last; });
+  if (run != runs.rend()) return *run;
+  PageRun one;
+  one.first = one.last = pfn;
+  if (!repeats && !kernel.is_ram(pfn * kPage))
+    one.kind = "hole";
+  else if (!repeats && kernel.used().contains(pfn * kPage))
+    one.kind = "reserved";
+  return one;
+}
+
+void build_memory_map(Kernel& kernel) {
+  MapBuilder(kernel).run();
+}
+
+}  // namespace kvista::test
