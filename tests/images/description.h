@@ -75,7 +75,7 @@ struct SymbolLines {
   std::set<std::string> omit;
   std::map<std::string, uint64_t> values;     ///< what the variable holds instead
   std::map<std::string, uint64_t> addresses;  ///< what the table says instead
-  unsigned extra = 40;
+  unsigned extra = 300;
 };
 
 struct NodeLine {

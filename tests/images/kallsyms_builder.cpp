@@ -1,5 +1,7 @@
 #include "images/kallsyms_builder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -10,6 +12,7 @@
 namespace kvista::test {
 namespace {
 
+constexpr size_t kNamesPerMarker = 256;
 constexpr size_t kFirstLongToken = 0x80;
 // Some hold the type letter and the name's beginning in one, as real tables do.
 constexpr std::array<std::string_view, 16> kLongTokens = {
@@ -20,7 +23,8 @@ std::string token(size_t number) {
   if (number >= ' ' && number <= '~') return {static_cast<char>(number)};
   if (number >= kFirstLongToken && number - kFirstLongToken < kLongTokens.size())
     return std::string(kLongTokens.at(number - kFirstLongToken));
-  return {};
+  // Real tables have no empty tokens; these are never used.
+  return fmt::format("?{:02x}", number);
 }
 
 std::vector<uint8_t> compress(std::string_view text) {
@@ -70,7 +74,11 @@ KallsymsTable encode_names(std::vector<Symbol>& symbols, ByteOrder order) {
     return std::tie(a.address, a.name) < std::tie(b.address, b.name);
   });
   ByteWriter names(order);
-  for (const Symbol& symbol : symbols) add_name(names, symbol);
+  std::vector<uint64_t> markers;
+  for (size_t i = 0; i < symbols.size(); ++i) {
+    if (i % kNamesPerMarker == 0) markers.push_back(names.size());
+    add_name(names, symbols[i]);
+  }
   ByteWriter tokens(order);
   ByteWriter index(order);
   for (size_t i = 0; i < 256; ++i) {
@@ -80,7 +88,7 @@ KallsymsTable encode_names(std::vector<Symbol>& symbols, ByteOrder order) {
   }
   ByteWriter count(order);
   count.u32(static_cast<uint32_t>(symbols.size()));
-  return {count.take(), names.take(), tokens.take(), index.take()};
+  return {count.take(), names.take(), tokens.take(), index.take(), markers};
 }
 
 std::vector<std::byte> encode_addresses(const std::vector<Symbol>& symbols, SymbolEncoding encoding,

@@ -23,6 +23,7 @@ struct KallsymsTable {
   std::vector<std::byte> names;
   std::vector<std::byte> token_table;
   std::vector<std::byte> token_index;
+  std::vector<uint64_t> markers;  ///< where in `names` each 256th name is
 };
 
 /// Sorts `symbols` and encodes all that does not depend on where tables are. Names of more than 127 tokens

@@ -217,8 +217,11 @@ std::vector<Symbol> Kernel::kallsyms_symbols() const {
     if (!description_.symbols.omit.contains(name))
       all.push_back({name, text_symbol ? 'T' : 'D', lie == lies.end() ? address : lie->second});
   }
+  // Names longer than a one-byte length can say came with 6.1 (73bbb94466fd), before the tables were
+  // exported.
+  const size_t longest = layout().kallsyms ? 150 : 100;
   for (unsigned i = 0; i < description_.symbols.extra; ++i)
-    all.push_back({fmt::format("symbol_{}{}", i, std::string(i % 5 == 0 ? 150 : 0, 'z')), 't',
+    all.push_back({fmt::format("symbol_{}{}", i, std::string(i % 5 == 0 ? longest : 0, 'z')), 't',
                    text() + uint64_t{64} * (i + 1)});
   if (description_.symbols.encoding.value_or(layout().encoding) == SymbolEncoding::base_relative_percpu) {
     all.push_back({"__per_cpu_start", 'A', 0});
@@ -227,22 +230,32 @@ std::vector<Symbol> Kernel::kallsyms_symbols() const {
   return all;
 }
 
+void Kernel::place_addresses(const std::vector<Symbol>& all) {
+  const SymbolEncoding encoding = description_.symbols.encoding.value_or(layout().encoding);
+  const bool absolute = encoding == SymbolEncoding::absolute;
+  const uint64_t size = all.size() * (absolute ? 8 : 4);
+  const uint64_t at = place(absolute ? "kallsyms_addresses" : "kallsyms_offsets", size);
+  memory_.write(image_phys(at), encode_addresses(all, encoding, at, text(), ByteOrder::little, 8));
+  if (!absolute && encoding != SymbolEncoding::place_relative) variable("kallsyms_relative_base", text());
+}
+
+// Each table is aligned to 8 bytes, and nothing stands between them: scripts/kallsyms.c.
 void Kernel::place_kallsyms() {
   if (description_.symbols.none) return;
   auto all = kallsyms_symbols();
   const KallsymsTable table = encode_names(all, ByteOrder::little);
   const auto put = [&](const char* name, std::span<const std::byte> bytes) {
-    memory_.write(image_phys(place(name, bytes.size(), 8)), bytes);
+    memory_.write(image_phys(place(name, bytes.size())), bytes);
   };
+  ByteWriter markers(ByteOrder::little, layout().marker_size);
+  for (const uint64_t marker : table.markers) markers.word(marker);
+  if (layout().addresses_first) place_addresses(all);
   put("kallsyms_num_syms", table.num_syms);
   put("kallsyms_names", table.names);
+  put("kallsyms_markers", markers.take());
   put("kallsyms_token_table", table.token_table);
   put("kallsyms_token_index", table.token_index);
-  const SymbolEncoding encoding = description_.symbols.encoding.value_or(layout().encoding);
-  const bool absolute = encoding == SymbolEncoding::absolute;
-  const uint64_t at = place(absolute ? "kallsyms_addresses" : "kallsyms_offsets", all.size() * 8, 8);
-  memory_.write(image_phys(at), encode_addresses(all, encoding, at, text(), ByteOrder::little, 8));
-  if (!absolute && encoding != SymbolEncoding::place_relative) variable("kallsyms_relative_base", text());
+  if (!layout().addresses_first) place_addresses(all);
 }
 
 void Kernel::write_extra_entries() {

@@ -69,6 +69,7 @@ class Kernel {
   void map_memory();
   void place_sections();
   void place_kallsyms();
+  void place_addresses(const std::vector<Symbol>& all);
   void write_extra_entries();
   void write_entry(const ExtraEntry& entry);
   std::vector<Symbol> kallsyms_symbols() const;

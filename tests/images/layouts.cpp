@@ -118,17 +118,17 @@ constexpr ZoneLayout kZones73 = [] {
 
 constexpr std::array kLayouts = {
     KernelLayout{"4.19", "4.19.0-27-amd64", kPage419, kZones510, false, false, false, false, false,
-                 SymbolEncoding::base_relative_percpu},
+                 SymbolEncoding::base_relative_percpu, true, 8},
     KernelLayout{"5.10", "5.10.0-32-cloud-amd64", kPage510, kZones510, true, true, false, false, false,
-                 SymbolEncoding::base_relative_percpu},
+                 SymbolEncoding::base_relative_percpu, true, 4},
     KernelLayout{"6.1", "6.1.0-56-cloud-amd64", kPage61, kZones61, true, true, true, true, false,
-                 SymbolEncoding::base_relative_percpu},
+                 SymbolEncoding::base_relative_percpu, true, 4},
     KernelLayout{"6.12", "6.12.107+deb13-cloud-amd64", kPage612, kZones612, true, true, true, true, true,
-                 SymbolEncoding::base_relative_percpu},
+                 SymbolEncoding::base_relative_percpu, false, 4},
     KernelLayout{"7.2", "7.2.13+deb14-cloud-amd64", kPage72, kZones72, true, true, true, true, true,
-                 SymbolEncoding::place_relative},
+                 SymbolEncoding::place_relative, false, 4},
     KernelLayout{"7.3", "7.3.4+deb13-cloud-amd64", kPage72, kZones73, true, true, true, true, true,
-                 SymbolEncoding::place_relative},
+                 SymbolEncoding::place_relative, false, 4},
 };
 
 }  // namespace
