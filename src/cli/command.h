@@ -67,7 +67,17 @@ std::string image_path(const Invocation& invocation, std::optional<std::string> 
 /// Opens the image and prepares its machine as the options say.
 std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation, const std::string& path,
                                                bool explain);
-/// Throws `error` again, together with what is wrong with the image: most often that is why.
-[[noreturn]] void rethrow(const Error& error, const machine::Machine& machine);
+
+/// An error together with what is odd about the image, its note and its facts: most often that is why.
+class ExplainedError : public Error {
+ public:
+  ExplainedError(const Error& error, const machine::Machine& machine);
+  std::span<const std::string> warnings() const { return warnings_; }
+  ExitStatus exit_status() const override { return status_; }
+
+ private:
+  std::vector<std::string> warnings_;
+  ExitStatus status_;
+};
 
 }  // namespace kvista::cli

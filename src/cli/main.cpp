@@ -3,8 +3,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <iostream>
 #include <map>
 #include <string>
 
@@ -51,6 +55,7 @@ CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   sub->footer(fmt::format("Example:\n  {}\n\n{}", command.example, kExitStatuses));
   for (const OperandSpec& operand : command.operands) {
     auto* option = sub->add_option(operand.name, parsed.operands, operand.help)->expected(1);
+    option->type_name("");
     if (operand.required) option->required();
   }
   for (const OptionSpec& spec : command.options) {
@@ -80,6 +85,15 @@ bool wants_color(const Output& output, FILE* stream) {
   return !output.no_color && isatty(fileno(stream)) != 0 && std::getenv("NO_COLOR") == nullptr;
 }
 
+void write_out(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw Error(fmt::format("cannot write to standard output: {}", std::strerror(errno)));
+}
+
+void print_warnings(std::span<const std::string> warnings) {
+  for (const std::string& warning : warnings) fmt::print(stderr, "kvista: warning: {}\n", warning);
+}
+
 void print(const Report& report, const Output& output) {
   std::string text;
   if (output.json)
@@ -88,14 +102,12 @@ void print(const Report& report, const Output& output) {
     text = render_ndjson(report);
   else
     text = render_text(report, wants_color(output, stdout));
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw Error("cannot write to standard output");
-  if (output.quiet) return;
-  for (const std::string& warning : report.warnings) fmt::print(stderr, "kvista: warning: {}\n", warning);
+  write_out(text);
+  if (!output.quiet) print_warnings(report.warnings);
 }
 
 int fail(const std::string& command, const Output& output, const std::string& message, ExitStatus status) {
-  if (output.json) fmt::print("{}", render_json_error(command, message, status));
+  if (output.json) std::fputs(render_json_error(command, message, status).c_str(), stdout);
   fmt::print(stderr, "kvista: {}\n", message);
   return static_cast<int>(status);
 }
@@ -105,6 +117,9 @@ int run_command(const Command& command, const Parsed& parsed) {
     const Report report = command.run(parsed.invocation);
     print(report, parsed.output);
     return static_cast<int>(report.status);
+  } catch (const ExplainedError& error) {
+    if (!parsed.output.quiet) print_warnings(error.warnings());
+    return fail(command.name, parsed.output, error.what(), error.exit_status());
   } catch (const Error& error) {
     return fail(command.name, parsed.output, error.what(), error.exit_status());
   } catch (const std::bad_alloc&) {
@@ -112,13 +127,39 @@ int run_command(const Command& command, const Parsed& parsed) {
   }
 }
 
+std::string list_commands() {
+  std::string names;
+  for (const Command& command : commands())
+    names += fmt::format("{}{}", names.empty() ? "there are " : ", ", command.name);
+  return names;
+}
+
+// A command line that cannot be parsed: what is wrong with it, in words that do not depend on CLI11's
+// version.
+std::string explain(const CLI::App& app, const CLI::ParseError& error) {
+  const auto chosen = app.get_subcommands();
+  const std::vector<std::string> extras = app.remaining(true);
+  if (chosen.empty() && extras.empty() && error.get_name() == "RequiredError")
+    return fmt::format("a command is missing: {} (kvista --help)", list_commands());
+  if (chosen.empty() && !extras.empty())
+    return fmt::format("{}: there is no such {}: {} (kvista --help)", extras.front(),
+                       extras.front().starts_with('-') ? "option before the command" : "command",
+                       list_commands());
+  const std::string name = chosen.empty() ? "" : " " + chosen.front()->get_name();
+  if (std::find(extras.begin(), extras.end(), "-c") != extras.end())
+    return fmt::format("-c IMAGE stands before the command: kvista -c IMAGE{}", name);
+  if (!extras.empty())
+    return fmt::format("{}: not understood by kvista{} (kvista{} -h)", extras.front(), name, name);
+  return fmt::format("{} (kvista{} -h)", error.what(), name);
+}
+
 int print_schema(const std::string& name) {
   for (const Command& command : commands()) {
     if (command.name != name) continue;
-    fmt::print("{}", render_schema(command.name, command.tables));
+    write_out(render_schema(command.name, command.tables));
     return static_cast<int>(ExitStatus::complete);
   }
-  fmt::print(stderr, "kvista: schema {}: there is no such command\n", name);
+  fmt::print(stderr, "kvista: schema {}: there is no such command ({})\n", name, list_commands());
   return static_cast<int>(ExitStatus::usage);
 }
 
@@ -141,14 +182,18 @@ int run(int argc, char** argv) {
   std::string schema_command;
   CLI::App* schema =
       app.add_subcommand("schema", "print the JSON Schema of what a command prints with --json");
-  schema->add_option("COMMAND", schema_command, "the command")->required();
+  schema->add_option("COMMAND", schema_command, "the command")->required()->type_name("");
+  schema->footer(
+      fmt::format("Example:\n  kvista schema mem-usage\n  what a program can rely on in the output of "
+                  "kvista mem-usage --json\n\n{}",
+                  kExitStatuses));
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "kvista: {} (kvista --help lists commands and options)\n", error.what());
+    fmt::print(stderr, "kvista: {}\n", explain(app, error));
     return static_cast<int>(ExitStatus::usage);
   }
   collect(parsed);
@@ -165,11 +210,21 @@ std::span<const Command> commands() {
   return kCommands;
 }
 
+// Nothing that was printed may be lost in silence: a full disk shows only now.
+int run_and_flush(int argc, char** argv) {
+  const int status = run(argc, argv);
+  if (status == static_cast<int>(ExitStatus::nothing)) return status;  // a sentence was printed already
+  std::cout.flush();
+  if (std::cout.good() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  fmt::print(stderr, "kvista: cannot write to standard output: {}\n", std::strerror(errno));
+  return static_cast<int>(ExitStatus::nothing);
+}
+
 }  // namespace kvista::cli
 
 int main(int argc, char** argv) {
   try {
-    return kvista::cli::run(argc, argv);
+    return kvista::cli::run_and_flush(argc, argv);
   } catch (const std::exception& error) {
     fmt::print(stderr, "kvista: {}\n", error.what());
     return static_cast<int>(kvista::ExitStatus::nothing);

@@ -142,15 +142,21 @@ void add_free_check(const machine::Machine& machine, const Census& census, Repor
     table.rows.push_back({check.counted, *check.free_lists, difference});
     // A running kernel allocates and frees between the two counts.
     if (difference != 0 && !machine.image().traits().live)
-      report.warnings.push_back(
-          fmt::format("FREE is {} pages by the struct pages and {} by the allocator's free lists: one of them is "
-                      "damaged, or changed while the memory was saved",
-                      check.counted, *check.free_lists));
+      report.warnings.push_back(fmt::format(
+          "FREE is {} pages by the struct pages and {} by the allocator's free lists: one of them is "
+          "damaged, or changed while the memory was saved",
+          check.counted, *check.free_lists));
   }
   report.tables.push_back(std::move(table));
 }
 
 void add_gaps(const Census& census, Report& report) {
+  // A ROM or a device's memory is little; a damaged header claims a lot.
+  if (census.gaps.without_section > census.total() / 2)
+    report.warnings.push_back(fmt::format(
+        "{} of {} frames that the image names are in no memory section of the kernel: the image's "
+        "headers are damaged, or it is another kernel's note",
+        census.gaps.without_section, census.total()));
   if (census.gaps.without_struct != 0)
     report.warnings.push_back(
         fmt::format("the struct pages of {} frames are not in the image: they are counted as "
@@ -176,7 +182,7 @@ Census count_pages(machine::Machine& machine, const pages::CensusOptions& option
   try {
     return pages::take_census(machine, options);
   } catch (const Error& error) {
-    rethrow(error, machine);
+    throw ExplainedError(error, machine);
   }
 }
 

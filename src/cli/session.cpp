@@ -44,6 +44,10 @@ std::pair<machine::FactId, machine::FactValue> parse_override(const std::string&
   return {*id, std::move(*value)};
 }
 
+std::string with_path(const std::string& text, const std::string& path) {
+  return text.starts_with(path + ":") ? text : fmt::format("{}: {}", path, text);
+}
+
 }  // namespace
 
 std::optional<std::string> Invocation::value(std::string_view name) const {
@@ -80,10 +84,9 @@ std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation, con
   return std::make_unique<machine::Machine>(image::open_image(path), std::move(options));
 }
 
-void rethrow(const Error& error, const machine::Machine& machine) {
-  std::string text = error.what();
-  for (const std::string& warning : machine.image().warnings()) text += fmt::format("; {}", warning);
-  throw Error(text);
-}
+ExplainedError::ExplainedError(const Error& error, const machine::Machine& machine)
+    : Error(with_path(error.what(), machine.image().traits().path)),
+      warnings_(machine.warnings()),
+      status_(error.exit_status()) {}
 
 }  // namespace kvista::cli

@@ -75,7 +75,7 @@ machine::AddressSpace space_of(machine::Machine& machine) {
   try {
     return machine.kernel_space();
   } catch (const Error& error) {
-    rethrow(error, machine);
+    throw ExplainedError(error, machine);
   }
 }
 

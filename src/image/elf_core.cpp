@@ -59,7 +59,8 @@ FileHeader parse_file_header(const File& file, ElfCore& core) {
   if (ident(4) != 1 && ident(4) != 2)
     throw FormatError(fmt::format("{}: unknown ELF class {}: the file is damaged", file.path(), ident(4)), 4);
   if (ident(5) != 1 && ident(5) != 2)
-    throw FormatError(fmt::format("{}: unknown ELF byte order {}: the file is damaged", file.path(), ident(5)), 5);
+    throw FormatError(
+        fmt::format("{}: unknown ELF byte order {}: the file is damaged", file.path(), ident(5)), 5);
   core.word_size = ident(4) == 1 ? 4 : 8;
   core.byte_order = ident(5) == 1 ? ByteOrder::little : ByteOrder::big;
 
@@ -77,7 +78,9 @@ FileHeader parse_file_header(const File& file, ElfCore& core) {
   header.phentsize = in.u16();
   header.phnum = in.u16();
   if (!in.ok())
-    throw FormatError(fmt::format("{}: the ELF header is cut off after {} bytes: the file is cut short", file.path(), got), got);
+    throw FormatError(
+        fmt::format("{}: the ELF header is cut off after {} bytes: the file is cut short", file.path(), got),
+        got);
   return header;
 }
 
@@ -108,11 +111,14 @@ void read_program_headers(const File& file, uint64_t size, const FileHeader& hea
   const uint64_t count = count_program_headers(file, core, header);
   const uint64_t least = core.word_size == 4 ? 32 : 56;
   if (count == 0)
-    throw FormatError(fmt::format("{}: an ELF core file without program headers: it holds no memory", file.path()), header.phoff);
+    throw FormatError(
+        fmt::format("{}: an ELF core file without program headers: it holds no memory", file.path()),
+        header.phoff);
   if (header.phentsize < least)
-    throw FormatError(fmt::format("{}: program headers of {} bytes, at least {} are needed: the file is damaged", file.path(),
-                                  header.phentsize, least),
-                      header.phoff);
+    throw FormatError(
+        fmt::format("{}: program headers of {} bytes, at least {} are needed: the file is damaged",
+                    file.path(), header.phentsize, least),
+        header.phoff);
   if (count > kMaxProgramHeaders || header.phoff > size || count * header.phentsize > size - header.phoff)
     throw FormatError(
         fmt::format("{}: {} program headers at offset {:#x} do not fit the file ({} bytes): it is cut "
@@ -215,9 +221,10 @@ ElfCore read_elf_core(const File& file, uint64_t size) {
   ElfCore core;
   const FileHeader header = parse_file_header(file, core);
   if (header.type != kTypeCore)
-    throw FormatError(fmt::format("{}: {}, not a memory image (ELF type {}, a core file has {}): give the dump itself", file.path(),
-                                  describe_type(header.type), header.type, kTypeCore),
-                      kIdentSize);
+    throw FormatError(
+        fmt::format("{}: {}, not a memory image (ELF type {}, a core file has {}): give the dump itself",
+                    file.path(), describe_type(header.type), header.type, kTypeCore),
+        kIdentSize);
   core.machine = header.machine;
   read_program_headers(file, size, header, core);
   read_notes(file, size, core);

@@ -123,9 +123,9 @@ ElfMemory map_segments(const ElfCore& core, uint64_t size) {
   }
   memory.extents = ExtentMap(std::move(extents));
   if (wrapped != 0)
-    memory.warnings.push_back(fmt::format(
-        "{} around the end of the address space: left out, the headers are damaged",
-        wrapped == 1 ? "a segment wraps" : fmt::format("{} segments wrap", wrapped)));
+    memory.warnings.push_back(
+        fmt::format("{} around the end of the address space: left out, the headers are damaged",
+                    wrapped == 1 ? "a segment wraps" : fmt::format("{} segments wrap", wrapped)));
   if (const uint64_t lost = count_lost(memory.extents); lost != 0)
     memory.warnings.push_back(
         fmt::format("the file is cut short: {} bytes that its headers name are not there", lost));

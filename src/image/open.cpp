@@ -53,7 +53,8 @@ std::string describe_head(std::span<const std::byte> head) {
     const char* what;
   };
   static constexpr Known kKnown[] = {
-      {"KDUMP   ", "a kdump-compressed dump, which this version does not read yet: take an ELF dump (makedumpfile -E, "
+      {"KDUMP   ",
+       "a kdump-compressed dump, which this version does not read yet: take an ELF dump (makedumpfile -E, "
        "virsh dump --memory-only, dump-guest-memory)"},
       {"DISKDUMP", "a diskdump, which this version does not read yet"},
       {"makedumpfile", "a flattened dump, which this version does not read yet"},

@@ -202,7 +202,8 @@ uint64_t Machine::need_number(FactId id) {
     if (!c.proves) continue;
     const std::string said =
         c.value ? fmt::format("says {}, which memory refutes", format(*c.value, info.form)) : c.detail;
-    const std::string who = said.starts_with(describe(c.source)) ? "" : describe(c.source) + std::string(": ");
+    const std::string who =
+        said.starts_with(describe(c.source)) ? "" : describe(c.source) + std::string(": ");
     reasons += fmt::format("{}{}{}", reasons.empty() ? "" : "; ", who, said);
   }
   throw MissingFact(

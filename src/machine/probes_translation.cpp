@@ -58,9 +58,18 @@ Finding phys_base_of_segments(Machine& machine) {
                fmt::format("segment {:#x} at {:#x}", text->vaddr->value, text->paddr->value));
 }
 
+// Whether the image should have the memory at an address, and has not: that refutes nothing.
+bool is_missing(image::PageState state) {
+  return state != image::PageState::present && state != image::PageState::beyond;
+}
+
 std::optional<bool> check_phys_base(Machine& machine, const FactValue& value) {
   const auto release = machine.note().text_of("OSRELEASE");
   if (!release || !machine.note().symbol("init_uts_ns")) return std::nullopt;
+  const PhysAddr at{*machine.note().symbol("init_uts_ns") - x86::kKernelMap.value +
+                    std::get<uint64_t>(value)};
+  std::array<std::byte, 1> byte{};
+  if (is_missing(machine.image().read(at, byte).state)) return std::nullopt;
   const auto uts = read_utsname(machine, std::get<uint64_t>(value));
   if (!uts) return false;
   // Another release is no proof against phys_base: one of the two releases is wrong, and the fact `release`
@@ -103,13 +112,14 @@ Finding phys_base_by_search(Machine& machine) {
 
 // --- page tables: root, levels, encryption mask ---
 
-// Whether a walk from `root` leads to where phys_base says init_uts_ns is.
-bool walk_holds(Machine& machine, PhysAddr root, unsigned levels, uint64_t sme_mask) {
+// Whether a walk from `root` leads to where phys_base says init_uts_ns is. Nothing where that cannot be told.
+std::optional<bool> walk_holds(Machine& machine, PhysAddr root, unsigned levels, uint64_t sme_mask) {
   const auto symbol = machine.note().symbol("init_uts_ns");
   const auto expected = symbol ? machine.image_phys(VirtAddr{*symbol}) : std::nullopt;
-  if (!expected) return false;
-  const auto mapping = AddressSpace(machine.image(), root, {levels, sme_mask}).translate(VirtAddr{*symbol});
-  return mapping && mapping->phys == *expected;
+  if (!expected) return std::nullopt;
+  const Walk walk = AddressSpace(machine.image(), root, {levels, sme_mask}).walk(VirtAddr{*symbol});
+  if (walk.end == WalkEnd::table_missing && is_missing(walk.missing_state)) return std::nullopt;
+  return walk.end == WalkEnd::mapped && walk.phys == *expected;
 }
 
 // The masks that a walk is tried with: what the note says, none, and where AMD puts the bit.
@@ -119,10 +129,14 @@ std::vector<uint64_t> possible_masks(Machine& machine) {
   return masks;
 }
 
-bool any_mask_holds(Machine& machine, PhysAddr root, unsigned levels) {
-  const auto masks = possible_masks(machine);
-  return std::any_of(masks.begin(), masks.end(),
-                     [&](uint64_t mask) { return walk_holds(machine, root, levels, mask); });
+std::optional<bool> any_mask_holds(Machine& machine, PhysAddr root, unsigned levels) {
+  std::optional<bool> all = false;
+  for (const uint64_t mask : possible_masks(machine)) {
+    const auto one = walk_holds(machine, root, levels, mask);
+    if (one == true) return true;
+    if (!one) all.reset();
+  }
+  return all;
 }
 
 Finding root_at(Machine& machine, VirtAddr address, const std::string& where) {
@@ -145,8 +159,13 @@ Finding root_of_kallsyms(Machine& machine) {
 
 std::optional<bool> check_root(Machine& machine, const FactValue& value) {
   const PhysAddr root{std::get<uint64_t>(value)};
-  return std::any_of(kLevels.begin(), kLevels.end(),
-                     [&](unsigned levels) { return any_mask_holds(machine, root, levels); });
+  std::optional<bool> all = false;
+  for (const unsigned levels : kLevels) {
+    const auto one = any_mask_holds(machine, root, levels);
+    if (one == true) return true;
+    if (!one) all.reset();
+  }
+  return all;
 }
 
 Finding levels_of_note(Machine& machine) {
@@ -162,8 +181,8 @@ Finding levels_of_kallsyms(Machine& machine) {
 
 Finding levels_of_page_tables(Machine& machine) {
   const PhysAddr root{machine.need_number(FactId::root_page_table)};
-  const bool five = any_mask_holds(machine, root, 5);
-  const bool four = any_mask_holds(machine, root, 4);
+  const bool five = any_mask_holds(machine, root, 5) == true;
+  const bool four = any_mask_holds(machine, root, 4) == true;
   if (five == four)
     return unavailable(five ? "ambiguous: walks of 4 and of 5 levels both lead to init_uts_ns"
                             : "neither a walk of 4 levels nor one of 5 leads to init_uts_ns");
@@ -172,10 +191,10 @@ Finding levels_of_page_tables(Machine& machine) {
 
 std::optional<bool> check_levels(Machine& machine, const FactValue& value) {
   const auto root = machine.number(FactId::root_page_table);
-  if (!root) return std::nullopt;
   const uint64_t levels = std::get<uint64_t>(value);
-  return (levels == 4 || levels == 5) &&
-         any_mask_holds(machine, PhysAddr{*root}, static_cast<unsigned>(levels));
+  if (levels != 4 && levels != 5) return false;
+  if (!root) return std::nullopt;
+  return any_mask_holds(machine, PhysAddr{*root}, static_cast<unsigned>(levels));
 }
 
 Finding sme_of_note(Machine& machine) {
@@ -190,7 +209,7 @@ Finding sme_of_page_tables(Machine& machine) {
   const PhysAddr root{machine.need_number(FactId::root_page_table)};
   const auto levels = static_cast<unsigned>(machine.need_number(FactId::page_table_levels));
   for (const uint64_t mask : {uint64_t{0}, uint64_t{1} << 47, uint64_t{1} << 51})
-    if (walk_holds(machine, root, levels, mask))
+    if (walk_holds(machine, root, levels, mask) == true)
       return found(mask, "the mask with which the walk leads to init_uts_ns");
   return unavailable("no known mask makes the walk lead to init_uts_ns");
 }

@@ -127,9 +127,7 @@ LevelCount Census::dumpable(unsigned level) const {
 
 Census take_census(machine::Machine& machine, const CensusOptions& options) {
   const FrameScan scan(machine, {options.threads, true});
-  uint64_t frames = 0;
-  for (const PhysRange& range : scan.memory()) frames += range.size / kPageSize;
-  const uint64_t stride = options.exact ? 1 : std::max<uint64_t>(1, frames / kSamples);
+  const uint64_t stride = options.exact ? 1 : std::max<uint64_t>(1, scan.visited() / kSamples);
 
   std::vector<Tally> tallies(options.threads);
   Census census;
@@ -145,6 +143,7 @@ Census take_census(machine::Machine& machine, const CensusOptions& options) {
       census.zero_shares.at(i).zeros += tally.zero_shares.at(i).zeros;
     }
   }
+  census.by_byte.at(to_byte(PageClass::no_struct_page)) += census.gaps.without_section;
   census.exact = stride == 1;
   census.warnings = scan.memory_map().warnings;
   census.free_check = check_free(machine, census);

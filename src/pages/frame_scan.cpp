@@ -49,13 +49,16 @@ std::vector<PhysRange> whole_frames(std::vector<PhysRange> ranges) {
   return ranges;
 }
 
-// The sections' worth of frames that hold any of `memory`, in order.
-std::vector<Pfn> blocks_of(std::span<const PhysRange> memory, unsigned shift) {
+// The sections that hold any of `memory`. What an image claims beyond them costs nothing: a damaged header
+// can claim any amount.
+std::vector<Pfn> blocks_of(std::span<const PhysRange> memory, const MemoryMap& map) {
   std::vector<Pfn> blocks;
-  for (const PhysRange& range : memory) {
-    const uint64_t last = (range.end().value - 1) >> kPageShift >> shift;
-    for (uint64_t block = range.start.value >> kPageShift >> shift; block <= last; ++block)
-      if (blocks.empty() || blocks.back() < Pfn{block << shift}) blocks.push_back({block << shift});
+  auto range = memory.begin();
+  for (const Section& section : map.sections) {
+    const PhysAddr start = phys_of(section.first, kPageShift);
+    while (range != memory.end() && range->end() <= start) ++range;
+    if (range == memory.end()) break;
+    if (range->start < start + (map.frames() << kPageShift)) blocks.push_back(section.first);
   }
   return blocks;
 }
@@ -83,6 +86,7 @@ struct FrameScan::Worker {
   std::vector<ClassByte> classes;
   std::vector<std::byte> buffer;
   ScanGaps gaps;
+  uint64_t counted = 0;  // frames of memory
 };
 
 FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
@@ -92,19 +96,25 @@ FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
       rules_(derive_page_rules(machine.note(), machine.number(machine::FactId::struct_page_size))),
       map_(read_memory_map(machine)),
       memory_(whole_frames(subtract(image_.ram(), crash_kernel(machine)))),
-      blocks_(blocks_of(memory_, map_.section_shift)) {}
+      blocks_(blocks_of(memory_, map_)) {}
 
 ScanGaps FrameScan::run(const std::function<void(const FrameBlock&, unsigned)>& visit) const {
   std::vector<Worker> workers;
-  workers.reserve(options_.threads);
-  for (unsigned i = 0; i < options_.threads; ++i) workers.emplace_back(rules_, map_.frames());
-  parallel_for(blocks_.size(), options_.threads, [&](size_t item, unsigned number) {
+  // More threads than blocks have nothing to do, and buffers cost memory.
+  const auto threads = static_cast<unsigned>(std::clamp<size_t>(blocks_.size(), 1, options_.threads));
+  workers.reserve(threads);
+  for (unsigned i = 0; i < threads; ++i) workers.emplace_back(rules_, map_.frames());
+  parallel_for(blocks_.size(), threads, [&](size_t item, unsigned number) {
     Worker& worker = workers.at(number);
     scan_block(blocks_[item], worker);
     visit({blocks_[item], worker.classes}, number);
   });
   ScanGaps gaps;
-  for (const Worker& worker : workers) gaps += worker.gaps;
+  for (const PhysRange& range : memory_) gaps.without_section += range.size >> kPageShift;
+  for (const Worker& worker : workers) {
+    gaps += worker.gaps;
+    gaps.without_section -= worker.counted;
+  }
   return gaps;
 }
 
@@ -112,6 +122,9 @@ void FrameScan::scan_block(Pfn first, Worker& worker) const {
   std::fill(worker.classes.begin(), worker.classes.end(), to_byte(PageClass::no_struct_page));
   if (const Section* section = map_.find(first)) classify_section(*section, worker);
   keep_memory(first, worker);
+  // A section has a memory map for all of its frames: what is missing of it is not in the image.
+  worker.gaps.without_struct += static_cast<uint64_t>(
+      std::count(worker.classes.begin(), worker.classes.end(), to_byte(PageClass::no_struct_page)));
   if (options_.find_zeros) find_zeros(first, worker);
 }
 
@@ -119,7 +132,7 @@ void FrameScan::scan_block(Pfn first, Worker& worker) const {
 // serves thousands of frames.
 void FrameScan::classify_section(const Section& section, Worker& worker) const {
   const uint64_t size = map_.struct_size;
-  const uint64_t most = kPiece / size;
+  const uint64_t most = kPiece / size / 2 * 2;  // even: no head is parted from the page that tells its order
   worker.classifier.reset();
   enter_run(section, worker);
   const auto classify_piece = [&](uint64_t first, uint64_t count, const auto& read) {
@@ -127,7 +140,6 @@ void FrameScan::classify_section(const Section& section, Worker& worker) const {
     const uint64_t got = read(piece) / size;
     worker.classifier.classify(section.first + first, piece.first(got * size),
                                std::span(worker.classes).subspan(first, got));
-    worker.gaps.without_struct += count - got;
   };
   if (kPageSize % size != 0) {
     // Struct pages that straddle pages: rare configurations, read through the address space.
@@ -175,7 +187,9 @@ void FrameScan::keep_memory(Pfn first, Worker& worker) const {
                                 [](PhysAddr at, const PhysRange& r) { return at < r.end(); });
   for (; range != memory_.end() && pfn_of(range->start, kPageShift) < end; ++range) {
     drop_to(std::min(pfn_of(range->start, kPageShift), end));
-    next = std::max(next, std::min(pfn_of(range->end(), kPageShift), end));
+    const Pfn kept_to = std::max(next, std::min(pfn_of(range->end(), kPageShift), end));
+    worker.counted += kept_to - next;
+    next = kept_to;
   }
   drop_to(end);
 }

@@ -23,9 +23,12 @@ struct ScanOptions {
 struct ScanGaps {
   uint64_t unread = 0;  ///< frames of kern_data whose bytes are not in the image: zero or not, unknown which
   uint64_t without_struct = 0;  ///< frames in a section whose struct page is not in the image
+  uint64_t without_section =
+      0;  ///< frames that no section has: they have no struct page, and are not visited
   ScanGaps& operator+=(const ScanGaps& other) {
     unread += other.unread;
     without_struct += other.without_struct;
+    without_section += other.without_section;
     return *this;
   }
 };
@@ -45,11 +48,14 @@ class FrameScan {
   /// reason.
   FrameScan(machine::Machine& machine, ScanOptions options);
 
-  /// Calls `visit` once for each block, from several threads; `worker` is in [0, options.threads).
+  /// Calls `visit` once for each section that holds memory, from several threads; `worker` is in
+  /// [0, options.threads).
   ScanGaps run(const std::function<void(const FrameBlock& block, unsigned worker)>& visit) const;
 
   /// The memory that is counted, and what was left out of it as the crash kernel's.
   std::span<const PhysRange> memory() const { return memory_; }
+  /// How many frames are visited, holes between them included.
+  uint64_t visited() const { return blocks_.size() * map_.frames(); }
   const MemoryMap& memory_map() const { return map_; }
   const PageRules& rules() const { return rules_; }
 

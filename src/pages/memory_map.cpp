@@ -19,6 +19,7 @@ constexpr uint64_t kPageSize = 4096;
 constexpr uint64_t kHasMemoryMap = 2;  // SECTION_HAS_MEM_MAP
 constexpr uint64_t kFlagBits = 0xfff;  // below the address: maps are aligned to pages at least
 constexpr uint64_t kMaxRoots = 1 << 22;
+constexpr unsigned kMaxFrameBits = 52 - 12;  // of a physical address of x86_64
 
 // The shape of the tables: mem_section[root] points to a page of struct mem_section.
 struct Geometry {
@@ -50,42 +51,74 @@ Geometry read_geometry(Machine& machine) {
   return geometry;
 }
 
-// The numbers of the roots whose sections overlap the image's RAM.
-std::vector<uint64_t> roots_of_ram(const Machine& machine, uint64_t bytes_per_root, uint64_t root_count) {
-  std::vector<uint64_t> roots;
-  for (const PhysRange& ram : machine.image().ram()) {
-    const uint64_t last = std::min((ram.end().value - 1) / bytes_per_root, root_count - 1);
-    for (uint64_t root = ram.start.value / bytes_per_root; root <= last; ++root)
-      if (roots.empty() || roots.back() < root) roots.push_back(root);
-  }
-  return roots;
-}
+// Reads the sections of the image's RAM, root by root. Pointers to roots are read a page at a time, because a
+// damaged image can claim more RAM than there is.
+class SectionReader {
+ public:
+  SectionReader(const AddressSpace& space, const Geometry& geometry, MemoryMap& map)
+      : space_(space), geometry_(geometry), map_(map) {}
 
-void add_root(const AddressSpace& space, const Geometry& geometry, uint64_t number, MemoryMap& map) {
-  std::array<std::byte, 8> pointer{};
-  if (space.read(geometry.roots + number * 8, pointer).done != pointer.size()) {
-    map.warnings.push_back(
-        fmt::format("mem_section[{}] cannot be read: its memory has no known struct pages", number));
-    return;
+  void read(std::span<const PhysRange> ram) {
+    const uint64_t bytes_per_root = geometry_.per_root << (map_.section_shift + map_.page_shift);
+    uint64_t next = 0;
+    for (const PhysRange& range : ram) {
+      const uint64_t last = std::min((range.end().value - 1) / bytes_per_root, geometry_.root_count - 1);
+      for (next = std::max(next, range.start.value / bytes_per_root); next <= last; ++next) read_root(next);
+    }
+    if (unread_ != 0)
+      map_.warnings.push_back(fmt::format(
+          "{} (first: {}) cannot be read: the memory there has no known struct "
+          "pages",
+          unread_ == 1 ? "a root of mem_section" : fmt::format("{} roots of mem_section", unread_),
+          first_unread_));
   }
-  const VirtAddr root{load<uint64_t>(pointer.data(), ByteOrder::little)};
-  if (root.value == 0) return;
-  std::array<std::byte, kPageSize> sections{};
-  if (space.read(root, sections).done != sections.size()) {
-    map.warnings.push_back(
-        fmt::format("mem_section[{}] at {:#x} is not in the image: its memory has no known struct pages",
-                    number, root.value));
-    return;
+
+ private:
+  static constexpr uint64_t kPointers = kPageSize / 8;
+  // 128 TiB: more memory than x86_64 machines have.
+  static constexpr size_t kMostSections = size_t{1} << 20;
+
+  // The pointer to a root, or nothing where it cannot be read.
+  std::optional<VirtAddr> pointer(uint64_t number) {
+    if (number / kPointers != loaded_) {
+      loaded_ = number / kPointers;
+      const auto read = space_.read(geometry_.roots + loaded_ * kPageSize, pointers_);
+      readable_ = read.done / 8;
+    }
+    if (number % kPointers >= readable_) return std::nullopt;
+    return VirtAddr{load<uint64_t>(&pointers_.at(number % kPointers * 8), ByteOrder::little)};
   }
-  for (uint64_t i = 0; i < geometry.per_root; ++i) {
-    const auto coded =
-        load<uint64_t>(&sections.at(i * geometry.section_size + geometry.map_offset), ByteOrder::little);
-    if ((coded & kHasMemoryMap) == 0) continue;
-    const Pfn first{(number * geometry.per_root + i) << map.section_shift};
-    // The map is coded as its address minus that of the section's first frame in an array of all frames.
-    map.sections.push_back({first, VirtAddr{(coded & ~kFlagBits) + first.value * map.struct_size}});
+
+  void read_root(uint64_t number) {
+    const auto root = pointer(number);
+    if (root && root->value == 0) return;
+    std::array<std::byte, kPageSize> sections{};
+    if (!root || space_.read(*root, sections).done != sections.size()) {
+      if (unread_++ == 0)
+        first_unread_ = root ? fmt::format("mem_section[{}] at {:#x}", number, root->value)
+                             : fmt::format("mem_section[{}]", number);
+      return;
+    }
+    for (uint64_t i = 0; i < geometry_.per_root && map_.sections.size() < kMostSections; ++i) {
+      const auto coded =
+          load<uint64_t>(&sections.at(i * geometry_.section_size + geometry_.map_offset), ByteOrder::little);
+      if ((coded & kHasMemoryMap) == 0) continue;
+      const Pfn first{(number * geometry_.per_root + i) << map_.section_shift};
+      if (first.value >> kMaxFrameBits != 0) return;
+      // The map is coded as its address minus that of the section's first frame in an array of all frames.
+      map_.sections.push_back({first, VirtAddr{(coded & ~kFlagBits) + first.value * map_.struct_size}});
+    }
   }
-}
+
+  const AddressSpace& space_;
+  const Geometry& geometry_;
+  MemoryMap& map_;
+  std::array<std::byte, kPageSize> pointers_{};
+  uint64_t loaded_ = UINT64_MAX;
+  uint64_t readable_ = 0;
+  uint64_t unread_ = 0;
+  std::string first_unread_;
+};
 
 }  // namespace
 
@@ -110,13 +143,11 @@ MemoryMap read_memory_map(Machine& machine) {
         fmt::format("struct_page_size is {}: a struct page has 32 to 256 bytes", map.struct_size));
   const Geometry geometry = read_geometry(machine);
   const AddressSpace space = machine.kernel_space();
-  const uint64_t bytes_per_root = geometry.per_root << (map.section_shift + map.page_shift);
-  for (const uint64_t root : roots_of_ram(machine, bytes_per_root, geometry.root_count))
-    add_root(space, geometry, root, map);
+  SectionReader(space, geometry, map).read(machine.image().ram());
   if (map.sections.empty())
     throw NotFound(
-        fmt::format("{}: no memory section with a memory map can be read: pages cannot be told apart",
-                    machine.image().traits().path));
+        fmt::format("no memory section with a memory map can be read, so pages cannot be told apart{}",
+                    map.warnings.empty() ? "" : ": " + map.warnings.front()));
   return map;
 }
 

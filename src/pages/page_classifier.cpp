@@ -72,7 +72,6 @@ bool PageClassifier::is_hugetlb(const std::byte* page, const Seen& seen) const {
 
 // The classes of single pages and of heads; free blocks are told before. First match wins.
 ClassByte PageClassifier::class_of_page(const std::byte* page, const Seen& seen, bool hugetlb) const {
-  if ((seen.flags & rules_.hwpoison) != 0) return to_byte(PageClass::hwpoison);
   if (!seen.slab && rules_.offline.matches(seen.type)) return to_byte(PageClass::offline);
   const bool anon = !seen.slab && (word_at(page, rules_.mapping) & kMappingAnon) != 0;
   // PG_swapcache shares its bit with PG_owner_priv_1; only pages backed by swap mean it (6326fec1122c, 4.10).
@@ -92,6 +91,20 @@ ClassByte PageClassifier::class_of_page(const std::byte* page, const Seen& seen,
   return to_byte(PageClass::kern_data, flags);
 }
 
+// The class of a page that is neither compound nor free nor marked by a type, as are most of a busy machine;
+// not_in_image for any other.
+ClassByte PageClassifier::class_if_plain(const std::byte* page) const {
+  const uint64_t flags = word_at(page, rules_.flags);
+  // All page types have the sign bit set; what is not mapped and has no type is -1.
+  const auto type = static_cast<int32_t>(half_at(page, rules_.mapcount));
+  if (type < -1 || (flags & unusual_) != 0 || (word_at(page, rules_.compound) & kTail) != 0)
+    return to_byte(PageClass::not_in_image);
+  if ((word_at(page, rules_.mapping) & kMappingAnon) != 0) return to_byte(PageClass::user);
+  if ((flags & rules_.lru) != 0)
+    return to_byte((flags & rules_.private_flag) != 0 ? PageClass::pri_cache : PageClass::non_pri_cache);
+  return to_byte(PageClass::kern_data, (flags & rules_.reserved) != 0 ? unsigned{kFlagReserved} : 0U);
+}
+
 PageRun PageClassifier::run_of(Pfn pfn, const std::byte* page, const Seen& seen, bool has_next) const {
   // A tail whose head was not seen: its other members mean something else.
   if ((word_at(page, rules_.compound) & kTail) != 0) return {pfn + 1, to_byte(PageClass::kern_data)};
@@ -108,8 +121,12 @@ PageRun PageClassifier::run_of(Pfn pfn, const std::byte* page, const Seen& seen,
   if ((seen.flags & rules_.head) == 0 || !has_next) return {pfn + 1, class_of_page(page, seen, false)};
   const unsigned order = order_of(page);
   const bool sensible = order > 0 && order <= kMaxCompoundOrder && is_aligned(pfn, order);
+  const bool hugetlb = sensible && is_hugetlb(page, seen);
+  // Which page of a hugetlb page is defective its head does not tell: is_page_hwpoison() of the kernel takes
+  // all.
+  const bool defective = hugetlb && (seen.flags & rules_.hwpoison) != 0;
   return {pfn + (sensible ? uint64_t{1} << order : 1),
-          class_of_page(page, seen, sensible && is_hugetlb(page, seen))};
+          defective ? to_byte(PageClass::hwpoison) : class_of_page(page, seen, hugetlb)};
 }
 
 void PageClassifier::classify(Pfn first, std::span<const std::byte> structs, std::span<ClassByte> out) {
@@ -134,8 +151,11 @@ void PageClassifier::classify(Pfn first, std::span<const std::byte> structs, std
       continue;
     }
     const std::byte* page = structs.data() + i * size;
+    if (const ClassByte plain = class_if_plain(page); class_of(plain) != PageClass::not_in_image) {
+      out[i++] = plain;
+      continue;
+    }
     const Seen seen = look(page);
-    // Allocated single pages of processes, the cache and the kernel are most of a busy machine.
     run_ = run_of(pfn, page, seen, i + 1 < count);
     out[i] = (seen.flags & rules_.hwpoison) != 0 ? to_byte(PageClass::hwpoison) : run_.byte;
     ++i;

@@ -22,7 +22,8 @@ struct PageRun {
 /// piece; one classifier is for one thread.
 class PageClassifier {
  public:
-  explicit PageClassifier(const PageRules& rules) : rules_(rules) {}
+  explicit PageClassifier(const PageRules& rules)
+      : rules_(rules), unusual_(rules.head | rules.slab_flag | rules.hwpoison | rules.swapcache) {}
 
   /// Classifies the struct pages from that of frame `first` on, into `out`, a byte a frame. `structs` holds
   /// as many struct pages as `out` has bytes, or at least one more than that of the last head in it.
@@ -43,12 +44,14 @@ class PageClassifier {
  private:
   struct Seen;
   Seen look(const std::byte* page) const;
+  ClassByte class_if_plain(const std::byte* page) const;
   ClassByte class_of_page(const std::byte* page, const Seen& seen, bool hugetlb) const;
   unsigned order_of(const std::byte* page) const;
   bool is_hugetlb(const std::byte* page, const Seen& seen) const;
   PageRun run_of(Pfn pfn, const std::byte* page, const Seen& seen, bool has_next) const;
 
   PageRules rules_;
+  uint64_t unusual_;  ///< flags that take a closer look
   PageRun run_;
 };
 

@@ -15,6 +15,8 @@ using vmcoreinfo::Kind;
 using vmcoreinfo::VmcoreInfo;
 
 constexpr uint64_t kMaxStructPage = 256;
+constexpr const char* kUntold =
+    "pages cannot be told apart (another note can be given with --vmcoreinfo FILE)";
 
 // Members of struct page: the names that kernels exported them under, newest first.
 struct MemberRule {
@@ -85,29 +87,36 @@ uint32_t member_offset(const VmcoreInfo& note, const MemberRule& rule, uint64_t 
   for (const char* name : rule.names) {
     const auto offset = name == nullptr ? std::nullopt : note.offset(name);
     if (!offset) continue;
-    if (*offset + rule.size > struct_size)
-      throw NotFound(fmt::format("VMCOREINFO is wrong: OFFSET({})={} does not fit SIZE(page)={}", name,
-                                 *offset, struct_size));
+    if (*offset > struct_size - rule.size)
+      throw NotFound(fmt::format("VMCOREINFO is wrong: OFFSET({})={} does not fit SIZE(page)={}: {}", name,
+                                 *offset, struct_size, kUntold));
     return static_cast<uint32_t>(*offset);
   }
-  throw NotFound(fmt::format("VMCOREINFO has no OFFSET({}): pages cannot be told apart", rule.names[0]));
+  throw NotFound(fmt::format("VMCOREINFO has no OFFSET({}): {}", rule.names[0], kUntold));
 }
 
 uint64_t flag_mask(const VmcoreInfo& note, const FlagRule& rule) {
   const auto bit = note.number(rule.name);
   if (bit && *bit < 64) return uint64_t{1} << *bit;
   if (bit || rule.required)
-    throw NotFound(
-        fmt::format("VMCOREINFO has no sensible NUMBER({}): pages cannot be told apart", rule.name));
+    throw NotFound(fmt::format("VMCOREINFO has no sensible NUMBER({}): {}", rule.name, kUntold));
   return 0;
+}
+
+// From the head's struct page on; what is read there is at most a word.
+uint32_t offset_of_second(uint64_t offset, const CompoundRule& rule, uint32_t struct_size) {
+  const uint64_t at = offset + (rule.in_folio ? 0 : struct_size);
+  if (offset > 2 * kMaxStructPage || at + sizeof(uint64_t) > 2 * uint64_t{struct_size})
+    throw NotFound(fmt::format("VMCOREINFO is wrong: OFFSET({})={} is beyond two struct pages: {}",
+                               rule.order == nullptr ? "page.flags" : rule.order, offset, kUntold));
+  return static_cast<uint32_t>(at);
 }
 
 void set_compound_rules(const VmcoreInfo& note, PageRules& rules) {
   for (const CompoundRule& rule : kCompound) {
     const auto order = rule.order == nullptr ? std::optional<uint64_t>(rules.flags) : note.offset(rule.order);
     if (!order) continue;
-    const uint32_t second = rules.struct_size;
-    rules.order_at = static_cast<uint32_t>(*order) + (rule.in_folio ? 0 : second);
+    rules.order_at = offset_of_second(*order, rule, rules.struct_size);
     if (rule.order == nullptr) {
       rules.order_rule = OrderRule::second_flags;
       break;
@@ -119,13 +128,11 @@ void set_compound_rules(const VmcoreInfo& note, PageRules& rules) {
     const auto number = note.number("HUGETLB_PAGE_DTOR");
     if (destructor && number) {
       rules.hugetlb_rule = wide ? HugetlbRule::destructor_u16 : HugetlbRule::destructor_u8;
-      rules.destructor_at = static_cast<uint32_t>(*destructor) + (rule.in_folio ? 0 : second);
+      rules.destructor_at = offset_of_second(*destructor, rule, rules.struct_size);
       rules.hugetlb_value = *number;
     }
     break;
   }
-  if (rules.order_at + 8 > 2 * rules.struct_size || rules.destructor_at + 2 > 2 * rules.struct_size)
-    throw NotFound("VMCOREINFO is wrong: the order of a compound page is beyond its second struct page");
 }
 
 void set_hugetlb_rule(const VmcoreInfo& note, PageRules& rules) {
@@ -153,14 +160,17 @@ PageRules derive_page_rules(const VmcoreInfo& note, std::optional<uint64_t> stru
   PageRules rules;
   const auto size = struct_size ? struct_size : note.size("page");
   if (!size || *size < 32 || *size > kMaxStructPage || *size % 8 != 0)
-    throw NotFound("VMCOREINFO has no sensible SIZE(page): the memory map cannot be read");
+    throw NotFound(struct_size ? fmt::format("struct_page_size is {}: a struct page has 32 to {} bytes, a "
+                                             "multiple of 8",
+                                             *struct_size, kMaxStructPage)
+                               : fmt::format("VMCOREINFO has no sensible SIZE(page): {}", kUntold));
   rules.struct_size = static_cast<uint32_t>(*size);
   for (const MemberRule& rule : kMembers) rules.*rule.member = member_offset(note, rule, *size);
   for (const FlagRule& rule : kFlags) rules.*rule.mask = flag_mask(note, rule);
   for (const TypeRule& rule : kTypes)
     if (const auto value = note.number(rule.name)) rules.*rule.match = match_for_page_type(*value);
   if (!rules.buddy.known())
-    throw NotFound("VMCOREINFO has no NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE): free pages cannot be told");
+    throw NotFound(fmt::format("VMCOREINFO has no NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE): {}", kUntold));
   if (rules.buddy.value == kTypedBuddy) rules.page_table = {kTypedMask, kTypedTable};
   // PG_reserved has stood before PG_private in enum pageflags since 2.6; it is not exported itself.
   rules.reserved = rules.private_flag >> 1;

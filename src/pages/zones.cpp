@@ -46,6 +46,7 @@ Layout read_layout(const VmcoreInfo& note) {
   layout.free_area = need(note.offset("zone.free_area"), "OFFSET(zone.free_area)");
   layout.area_size = need(note.size("free_area"), "SIZE(free_area)");
   layout.orders = need(note.length("zone.free_area"), "LENGTH(zone.free_area)", 32);
+  if (layout.orders == 0) throw NotFound("VMCOREINFO has no sensible LENGTH(zone.free_area)");
   const uint64_t lists = need(note.length("free_area.free_list"), "LENGTH(free_area.free_list)", 64);
   layout.nr_free = lists * need(note.size("list_head"), "SIZE(list_head)", 64);
   if (layout.nr_free + 8 > layout.area_size ||
@@ -94,13 +95,17 @@ uint64_t count_free_lists(Machine& machine) {
   const Layout layout = read_layout(machine.note());
   const AddressSpace space = machine.kernel_space();
   uint64_t pages = 0;
+  bool any = false;
   for (const VirtAddr node : nodes(machine, space)) {
     // nr_zones is an int: the number of the last populated zone plus one.
-    const uint64_t zones =
-        std::min(word(space, node + layout.node_zone_count, "pglist_data") & 0xffffffff, kMaxZones);
+    const uint64_t zones = word(space, node + layout.node_zone_count, "pglist_data") & 0xffffffff;
+    if (zones > kMaxZones)
+      throw NotFound(fmt::format("the node at {:#x} says that it has {} zones", node.value, zones));
+    any = any || zones != 0;
     for (uint64_t i = 0; i < zones; ++i)
       pages += count_zone(space, layout, node + layout.node_zones + i * layout.zone_size);
   }
+  if (!any) throw NotFound("no node has a zone");
   return pages;
 }
 

@@ -69,8 +69,7 @@ std::optional<Located> locate(const image::MemoryImage& image, const std::string
 
 Located read_file(const std::string& path) {
   const auto text = read_text_file(path, kMaxNote);
-  if (!text)
-    throw AccessError(fmt::format("cannot read VMCOREINFO from {}: {}", path, std::strerror(errno)));
+  if (!text) throw AccessError(fmt::format("cannot read VMCOREINFO from {}: {}", path, std::strerror(errno)));
   Located located{VmcoreInfo(*text), "user"};
   if (located.info.empty())
     throw FormatError(fmt::format("{}: no line of VMCOREINFO (KEY=VALUE) in it", path), 0);

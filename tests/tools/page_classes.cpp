@@ -2,6 +2,7 @@
 // comparison with the kernel's own /proc/kpageflags.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <vector>
@@ -17,9 +18,15 @@ void write_classes(const std::string& image, const std::string& out) {
   kvista::machine::Machine machine(kvista::image::open_image(image), {});
   const kvista::pages::FrameScan scan(machine, {1, true});
   std::vector<kvista::pages::ClassByte> all;
+  // Memory without a section is not visited.
+  for (const kvista::PhysRange& range : scan.memory()) {
+    all.resize(range.start.value >> 12);
+    all.resize(range.end().value >> 12, kvista::pages::to_byte(kvista::pages::PageClass::no_struct_page));
+  }
   scan.run([&](const kvista::pages::FrameBlock& block, unsigned /*worker*/) {
-    all.resize(block.first.value, 0);
-    all.insert(all.end(), block.classes.begin(), block.classes.end());
+    all.resize(std::max(all.size(), block.first.value + block.classes.size()));
+    std::copy(block.classes.begin(), block.classes.end(),
+              all.begin() + static_cast<ptrdiff_t>(block.first.value));
   });
   std::ofstream file(out, std::ios::binary);
   file.write(reinterpret_cast<const char*>(all.data()), static_cast<std::streamsize>(all.size()));

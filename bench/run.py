@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Measures kvista and its peers on the same dumps in one run, and checks the project's targets.
+
+Prints a table in Markdown; ends with status 1 if a target is missed. The page cache is warm, the commands of a
+comparison take turns, and each number is the median of all turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import reference
+from reference import full_peers, lab
+
+PAGE = 4096
+MIB = 1 << 20
+SYNTHETIC_GIB = (1, 4, 16, 64, 256)
+
+INFO_SECONDS, INFO_MIB = 0.020, 20
+CENSUS_RATIO, CENSUS_MIB = 4.0, 32
+NANOSECONDS_A_PAGE = 6.0
+LINEAR_SLACK = 1.25
+MEMORY_SLACK_MIB = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """What one run of a command took: wall time and CPU time (user and system) in seconds, peak resident set."""
+
+    wall: float
+    cpu: float
+    mib: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    what: str
+    measured: str
+    target: str = ""
+    met: bool | None = None
+
+
+class Bench:
+    """Runs commands in turns, and collects the table."""
+
+    def __init__(self, runs: int, work: Path) -> None:
+        self.runs = runs
+        self.rows: list[Row] = []
+        self._output = work / "output"
+        self._measure = reference.program(reference.BENCH / "measure.c", static=False)
+
+    def _once(self, command: Sequence[str]) -> Sample:
+        text = lab.run([str(self._measure), str(self._output), *command], "measuring", timeout=1200)
+        wall, cpu, kib, status = (int(word) for word in text.split())
+        if status not in (0, 1):
+            said = self._output.read_text("utf-8", "replace").strip()
+            raise lab.LabError(f"{' '.join(command)} ended with status {status}: {said[-500:]}")
+        return Sample(wall / 1e6, cpu / 1e6, kib / 1024)
+
+    def medians(self, commands: Mapping[str, Sequence[str]]) -> dict[str, Sample]:
+        """The median of each command; they take turns, after one unmeasured turn."""
+        samples: dict[str, list[Sample]] = {name: [] for name in commands}
+        for turn in range(self.runs + 1):
+            for name, command in commands.items():
+                sample = self._once(command)
+                if turn > 0:
+                    samples[name].append(sample)
+        result = {}
+        for name, taken in samples.items():
+            columns = zip(*(dataclasses.astuple(sample) for sample in taken), strict=True)
+            result[name] = Sample(*(statistics.median(column) for column in columns))
+        return result
+
+    def add(self, what: str, measured: str, target: str = "", met: bool | None = None) -> None:
+        """Add a line to the table, and show it."""
+        self.rows.append(Row(what, measured, target, met))
+        lab.note(f"bench: {what}: {measured}" + ("" if met is None else f" ({'met' if met else 'MISSED'}: {target})"))
+
+    def table(self) -> str:
+        """The table in Markdown."""
+        lines = ["| what | measured | target | |", "|---|---|---|---|"]
+        verdict = {None: "", True: "met", False: "**missed**"}
+        lines += [f"| {row.what} | {row.measured} | {row.target} | {verdict[row.met]} |" for row in self.rows]
+        return "\n".join(lines)
+
+
+def warm(image: Path) -> None:
+    """Bring a file into the page cache as reading it from disk does.
+
+    The pieces that the kernel caches it in are then large, whatever the one who wrote it left there: with pieces of
+    a page each, every reader takes about twice the time.
+    """
+    with open(image, "rb", buffering=0) as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        buffer = bytearray(MIB)
+        while file.readinto(buffer):
+            pass
+
+
+def pages_of(kvista: Path, image: Path) -> int:
+    """The pages that kvista counts in an image."""
+    text = lab.run([str(kvista), "mem-usage", "--json", str(image)], "counting pages")
+    return int(json.loads(text)["tables"]["totals"][0]["pages"])
+
+
+def measure_info(bench: Bench, kvista: Path) -> None:
+    """`info` on the 1 GiB dump."""
+    dump = str(reference.reference(1))
+    warm(Path(dump))
+    found = bench.medians({"info": [str(kvista), "info", dump]})["info"]
+    bench.add("`info`, 1 GiB", f"{found.wall * 1e3:.1f} ms", "< 20 ms", found.wall < INFO_SECONDS)
+    bench.add("`info`, 1 GiB, CPU time", f"{found.cpu * 1e3:.1f} ms")
+    bench.add("`info`, 1 GiB, peak memory", f"{found.mib:.1f} MiB", "< 20 MiB", found.mib < INFO_MIB)
+
+
+def measure_census(bench: Bench, kvista: Path, peers: full_peers.Peers, work: Path) -> None:
+    """`mem-usage` against makedumpfile on the 8 GiB dump."""
+    dump = reference.reference(8)
+    warm(dump)
+    peer = peers.command("makedumpfile", "--dry-run", "-d", "31", str(dump), str(work / "never-written"))
+    found = bench.medians(
+        {
+            "kvista": [str(kvista), "mem-usage", str(dump)],
+            "kvista -1": [str(kvista), "mem-usage", "--threads", "1", str(dump)],
+            "makedumpfile": peer,
+        }
+    )
+    ours, alone, theirs = found["kvista"], found["kvista -1"], found["makedumpfile"]
+    ratio = theirs.wall / ours.wall
+    name = "`makedumpfile --dry-run -d 31` / `mem-usage`, 8 GiB"
+    bench.add(f"{name}, wall time", f"{ratio:.1f}", ">= 4", ratio >= CENSUS_RATIO)
+    bench.add(f"{name}, wall time, `--threads 1`", f"{theirs.wall / alone.wall:.1f}")
+    bench.add(f"{name}, CPU time", f"{theirs.cpu / ours.cpu:.1f}")
+    peak = max(ours.mib, alone.mib)
+    bench.add("`mem-usage`, 8 GiB, peak memory", f"{peak:.1f} MiB", "<= 32 MiB", peak <= CENSUS_MIB)
+    bench.add("makedumpfile, 8 GiB, peak memory", f"{theirs.mib:.1f} MiB")
+    pages = pages_of(kvista, dump)
+    bench.add("whole `mem-usage --threads 1`, CPU time a page", f"{alone.cpu * 1e9 / pages:.1f} ns")
+    bench.add("whole makedumpfile, CPU time a page", f"{theirs.cpu * 1e9 / pages:.1f} ns")
+
+
+def measure_kernels(bench: Bench, program: Path) -> None:
+    """The kernels of code, among them the scan of the 8 GiB dump on one core."""
+    environment = {**os.environ, "KVISTA_BENCH_IMAGE": str(reference.reference(8))}
+    options = [f"--benchmark_repetitions={bench.runs}", "--benchmark_min_time=0.1", "--benchmark_format=json"]
+    command = [str(program), *options]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1200, check=False)
+    if done.returncode != 0:
+        raise lab.LabError(f"{program} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
+    rows = json.loads(done.stdout)["benchmarks"]
+    found = {row["run_name"]: row for row in rows if row.get("aggregate_name") == "median"}
+    read = found["frame_scan/struct_pages"]["s_per_page"] * 1e9
+    name = "struct pages read and classified, one core, 8 GiB, CPU time a page"
+    bench.add(name, f"{read:.1f} ns", "<= 6 ns", read <= NANOSECONDS_A_PAGE)
+    for name, row in found.items():
+        if name == "zero_test/zero_pages":
+            bench.add(f"`{name}`", f"{row['bytes_per_second'] / 1e9:.1f} GB/s")
+        elif name != "frame_scan/struct_pages" and "s_per_page" in row:
+            bench.add(f"`{name}`", f"{row['s_per_page'] * 1e9:.1f} ns a page")
+        elif "s_per_page" not in row:
+            bench.add(f"`{name}`", f"{row['cpu_time']:.1f} {row['time_unit']}")
+
+
+def measure_growth(bench: Bench, kvista: Path, make_image: Path, work: Path) -> None:
+    """Time and memory from 1 to 256 GiB."""
+    images = {gib: reference.synthetic(gib, kvista, make_image, work) for gib in SYNTHETIC_GIB}
+    commands = {str(gib): [str(kvista), "mem-usage", "--threads", "1", str(path)] for gib, path in images.items()}
+    found = bench.medians(commands)
+    first, middle, last = found[str(SYNTHETIC_GIB[0])], found["16"], found[str(SYNTHETIC_GIB[-1])]
+    for gib in SYNTHETIC_GIB[1:]:
+        sample = found[str(gib)]
+        bench.add(f"synthetic {gib} GiB / 1 GiB, CPU time", f"{sample.cpu / first.cpu:.1f}, {sample.mib:.1f} MiB")
+    # What each GiB adds: at the large end no more than at the small end.
+    early = (middle.cpu - first.cpu) / (16 - SYNTHETIC_GIB[0])
+    late = (last.cpu - middle.cpu) / (SYNTHETIC_GIB[-1] - 16)
+    name = "CPU time that a GiB adds, 16 to 256 GiB / 1 to 16 GiB"
+    bench.add(name, f"{late / early:.2f}", f"<= {LINEAR_SLACK}", late <= early * LINEAR_SLACK)
+    grown = last.mib - first.mib
+    name = "memory that 256 GiB takes more than 1 GiB"
+    bench.add(name, f"{grown:.1f} MiB", f"<= {MEMORY_SLACK_MIB} MiB", grown <= MEMORY_SLACK_MIB)
+
+
+def main() -> int:
+    """Measure, print, judge."""
+    root = reference.BENCH.parent
+    build = root / "build" / "release"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, default=build, help="the build tree (default: build/release)")
+    parser.add_argument("--kvista", type=Path, help="another kvista than that of the build tree")
+    parser.add_argument("--make-image", type=Path, help="another builder of synthetic images")
+    parser.add_argument("--runs", type=int, default=7, help="turns of which the median is taken (default: 7)")
+    parser.add_argument("--only", choices=("info", "census", "kernels", "growth"), action="append", help="a part of it")
+    arguments = parser.parse_args()
+    kvista = arguments.kvista or arguments.build / "src" / "kvista"
+    make_image = arguments.make_image or arguments.build / "tests" / "images" / "make_image"
+    program = arguments.build / "bench" / "kvista_bench"
+    for tool in (kvista, make_image, program):
+        if not tool.exists():
+            raise lab.LabError(f"There is no {tool}: build the project with -DKVISTA_BENCH=ON and its tests.")
+    with tempfile.TemporaryDirectory(prefix="kvista-bench-", dir=lab.cache_dir()) as folder:
+        work = Path(folder)
+        bench = Bench(arguments.runs, work)
+        parts: dict[str, Callable[[], None]] = {
+            "info": lambda: measure_info(bench, kvista),
+            "census": lambda: measure_census(bench, kvista, full_peers.fetch(), work),
+            "kernels": lambda: measure_kernels(bench, program),
+            "growth": lambda: measure_growth(bench, kvista, make_image, work),
+        }
+        for name, part in parts.items():
+            if not arguments.only or name in arguments.only:
+                part()
+    print(bench.table())
+    load = os.getloadavg()[0]
+    print(f"\n{os.cpu_count()} CPUs, load average {load:.1f}: other work on the machine makes wall times longer.")
+    return 1 if any(row.met is False for row in bench.rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(lab.main_guard(main))
