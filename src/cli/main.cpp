@@ -226,7 +226,10 @@ int main(int argc, char** argv) {
   try {
     return kvista::cli::run_and_flush(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "kvista: {}\n", error.what());
-    return static_cast<int>(kvista::ExitStatus::nothing);
+    // What is said here must not throw again.
+    for (const char* part : {"kvista: ", error.what(), "\n"}) std::fputs(part, stderr);
+  } catch (...) {
+    std::fputs("kvista: an error of unknown kind\n", stderr);
   }
+  return static_cast<int>(kvista::ExitStatus::nothing);
 }

@@ -98,6 +98,17 @@ std::array<bool, kTokens> possible_starts(const std::array<std::string, kTokens>
   return possible;
 }
 
+// For each token: whether a symbol of several tokens that ends with it can be one of `names`.
+std::array<bool, kTokens> possible_ends(const std::array<std::string, kTokens>& tokens,
+                                        std::span<const std::string_view> names) {
+  std::array<bool, kTokens> possible{};
+  for (size_t token = 0; token < kTokens; ++token)
+    possible.at(token) = !tokens.at(token).empty() &&
+                         std::any_of(names.begin(), names.end(),
+                                     [&](std::string_view name) { return name.ends_with(tokens.at(token)); });
+  return possible;
+}
+
 }  // namespace
 
 const char* describe(KallsymsEncoding encoding) {
@@ -165,12 +176,15 @@ void Kallsyms::load_tokens() {
 
 std::vector<Kallsyms::Match> Kallsyms::match(std::span<const std::string_view> names) const {
   const auto possible = possible_starts(tokens_, names);
+  const auto ends = possible_ends(tokens_, names);
   std::vector<Match> found;
   std::string expanded;
   NameStream stream(read_, tables_.names);
   for (size_t i = 0; i < count_; ++i) {
     const auto name = stream.next();
     if (name.empty() || !possible.at(std::to_integer<size_t>(name[0]))) continue;
+    // Both ends first: hardly any other symbol passes.
+    if (name.size() > 1 && !ends.at(std::to_integer<size_t>(name.back()))) continue;
     expand(name, tokens_, expanded);
     const std::string_view bare = std::string_view(expanded).substr(std::min<size_t>(1, expanded.size()));
     if (std::find(names.begin(), names.end(), bare) != names.end()) found.push_back({i, expanded});

@@ -37,7 +37,7 @@ std::vector<std::byte> take_before(const VirtReader& read, VirtAddr image, VirtA
 
 // Starts of 256 tokens, each a little further than the one before.
 bool is_token_index(const std::byte* at, ByteOrder order) {
-  uint16_t last = load<uint16_t>(at, order);
+  auto last = load<uint16_t>(at, order);
   if (last != 0) return false;
   for (size_t i = 1; i < kTokens; ++i) {
     const auto next = load<uint16_t>(at + 2 * i, order);
