@@ -201,6 +201,18 @@ TEST_P(Classifier, AbsurdOrdersStandForThemselves) {
   }
 }
 
+// Frame 0 is aligned to any order.
+TEST_P(Classifier, AbsurdOrdersOfFrameZero) {
+  for (const unsigned order : {23U, 64U, 255U}) {
+    StructPages all(layout(), 0, 32);
+    all.anon(0);
+    all.compound(0, 1);
+    all.set_order(0, order);
+    EXPECT_EQ(runs_of(all.classify()), (Runs{{1, kUser}, {31, kKernel}})) << order;
+    EXPECT_FALSE(PageClassifier(rules_of(layout())).run_at(Pfn{0}, all.bytes())) << order;
+  }
+}
+
 TEST_P(Classifier, HeadsAtOddPlacesStandForThemselves) {
   StructPages all = pages(32);
   all.anon(kFirst + 4);
