@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -60,6 +63,59 @@ size_t File::read_at(uint64_t offset, std::span<std::byte> out, int* error) cons
     done += static_cast<size_t>(n);
   }
   return done;
+}
+
+FileWindow::FileWindow(FileWindow&& other) noexcept
+    : file_(other.file_),
+      bytes_(std::exchange(other.bytes_, nullptr)),
+      start_(other.start_),
+      size_(other.size_) {}
+
+FileWindow& FileWindow::operator=(FileWindow&& other) noexcept {
+  std::swap(file_, other.file_);
+  std::swap(bytes_, other.bytes_);
+  std::swap(start_, other.start_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+FileWindow::~FileWindow() {
+  unmap();
+}
+
+void FileWindow::unmap() {
+  if (bytes_ != nullptr) ::munmap(bytes_, size_);
+  bytes_ = nullptr;
+}
+
+std::span<const std::byte> FileWindow::view(const File& file, uint64_t offset, size_t size) {
+  // As large as a huge page, and aligned to it: where the page cache holds the file in large pieces, the
+  // kernel maps these whole.
+  constexpr uint64_t kWindow = uint64_t{2} << 20;
+  if (size == 0 || offset >= file.size() || size > file.size() - offset) return {};
+  if (bytes_ == nullptr || file_ != &file || offset < start_ || offset + size > start_ + size_) {
+    unmap();
+    file_ = &file;
+    start_ = offset / kWindow * kWindow;
+    size_ = std::min((offset + size + kWindow - 1) / kWindow * kWindow, file.size()) - start_;
+    void* at = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.fd_, static_cast<off_t>(start_));
+    if (at == MAP_FAILED) return {};
+    bytes_ = static_cast<std::byte*>(at);
+  }
+  return {bytes_ + (offset - start_), size};
+}
+
+void guard_mappings(int exit_status) {
+  static int status;
+  status = exit_status;
+  struct sigaction action {};
+  action.sa_handler = [](int) {
+    constexpr std::string_view kSentence =
+        "kvista: the image cannot be read any more: its file became shorter, or its disk failed\n";
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kSentence.data(), kSentence.size());
+    ::_exit(status);
+  };
+  ::sigaction(SIGBUS, &action, nullptr);
 }
 
 std::optional<std::string> read_text_file(const std::string& path, size_t limit) {

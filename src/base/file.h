@@ -35,11 +35,37 @@ class File {
   File(std::string path, int fd);
 
   std::string path_;
+  friend class FileWindow;
   int fd_ = -1;
   uint64_t size_ = 0;
   bool regular_ = false;
   bool directory_ = false;
 };
+
+/// A piece of a regular file, mapped, that one thread moves along: looking at it costs no copy.
+class FileWindow {
+ public:
+  FileWindow() = default;
+  FileWindow(FileWindow&& other) noexcept;
+  FileWindow& operator=(FileWindow&& other) noexcept;
+  FileWindow(const FileWindow&) = delete;
+  FileWindow& operator=(const FileWindow&) = delete;
+  ~FileWindow();
+
+  /// `size` bytes of `file` at `offset`, valid until the next call; none where the file ends before or cannot
+  /// be mapped. A file that shrinks meanwhile, or whose disk fails, raises SIGBUS: see guard_mappings().
+  std::span<const std::byte> view(const File& file, uint64_t offset, size_t size);
+
+ private:
+  void unmap();
+  const File* file_ = nullptr;
+  std::byte* bytes_ = nullptr;
+  uint64_t start_ = 0;
+  uint64_t size_ = 0;
+};
+
+/// From now on a mapped file that cannot be read any more ends the program with a sentence and `exit_status`.
+void guard_mappings(int exit_status);
 
 /// The contents of a small text file (at most `limit` bytes), or nothing where it cannot be read.
 std::optional<std::string> read_text_file(const std::string& path, size_t limit = size_t{1} << 20);

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "cli/command.h"
 #include "cli/version.h"
 
@@ -223,6 +224,7 @@ int run_and_flush(int argc, char** argv) {
 }  // namespace kvista::cli
 
 int main(int argc, char** argv) {
+  kvista::guard_mappings(static_cast<int>(kvista::ExitStatus::nothing));
   try {
     return kvista::cli::run_and_flush(argc, argv);
   } catch (const std::exception& error) {

@@ -79,6 +79,15 @@ class ElfImage final : public MemoryImage {
     return {done, PageState::present};
   }
 
+  View view(PhysAddr address, size_t size, Window& window) const override {
+    const auto place = extents_.find(address);
+    if (place.state == PageState::present && place.size >= size && file_.is_regular()) {
+      const auto bytes = window.file.view(file_, place.offset, size);
+      if (!bytes.empty()) return {bytes, PageState::present};
+    }
+    return MemoryImage::view(address, size, window);
+  }
+
   std::vector<std::byte> read_note(const Note& note, uint64_t limit) const override {
     const uint64_t rest = note.offset < file_.size() ? file_.size() - note.offset : 0;
     std::vector<std::byte> bytes(std::min({note.size, limit, rest}));

@@ -1,6 +1,15 @@
 #include "image/memory_image.h"
 
+#include <algorithm>
+
 namespace kvista::image {
+
+View MemoryImage::view(PhysAddr address, size_t size, Window& window) const {
+  window.copy.resize(std::max(window.copy.size(), size));
+  const auto copy = std::span(window.copy).first(size);
+  const ReadResult result = read(address, copy);
+  return {copy.first(result.done), result.state};
+}
 
 const char* describe(PageState state) {
   switch (state) {

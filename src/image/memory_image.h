@@ -10,6 +10,7 @@
 
 #include "base/address.h"
 #include "base/endian.h"
+#include "base/file.h"
 
 namespace kvista::image {
 
@@ -60,6 +61,19 @@ struct Traits {
   bool live = false;                         ///< the memory changes while it is read
 };
 
+/// What a thread looks at an image through: a piece of the file, or a copy.
+struct Window {
+  FileWindow file;
+  std::vector<std::byte> copy;
+};
+
+/// Bytes of an image, the first of those asked for as far as they are there; where that is not all, `state`
+/// says why the next is not.
+struct View {
+  std::span<const std::byte> bytes;
+  PageState state = PageState::present;
+};
+
 /// A machine's memory. Constant after opening, and safe to read from several threads at once.
 class MemoryImage {
  public:
@@ -79,6 +93,8 @@ class MemoryImage {
 
   /// Reads `out.size()` bytes at `address`, as far as they are there.
   virtual ReadResult read(PhysAddr address, std::span<std::byte> out) const = 0;
+  /// As `read`, but without a copy where the image can do without; valid until `window` is used again.
+  virtual View view(PhysAddr address, size_t size, Window& window) const;
   /// The descriptor of `note`, at most `limit` bytes of it; shorter where the file is cut.
   virtual std::vector<std::byte> read_note(const Note& note, uint64_t limit) const = 0;
 

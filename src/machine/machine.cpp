@@ -253,7 +253,7 @@ size_t Machine::read_image(VirtAddr address, std::span<std::byte> out) {
 }
 
 // Where the kernel's symbol table is: the note says it since 6.0 (5fd8fea935a1); else it is looked for.
-decode::KallsymsTables Machine::find_kallsyms(const VirtReader& read) {
+decode::KallsymsTables Machine::find_kallsyms(const VirtReader& read) const {
   const auto pointer = [&](std::string_view name) {
     const auto address = note().symbol(name);
     return address ? std::optional(VirtAddr{*address}) : std::nullopt;

@@ -104,7 +104,7 @@ class Machine {
   void establish(Fact& fact);
   void ask(Fact& fact, const Probe& probe);
   void add(Fact& fact, Candidate candidate);
-  decode::KallsymsTables find_kallsyms(const VirtReader& read);
+  decode::KallsymsTables find_kallsyms(const VirtReader& read) const;
   decode::Kallsyms load_kallsyms();
 
   std::unique_ptr<image::MemoryImage> image_;

@@ -85,6 +85,7 @@ struct FrameScan::Worker {
   PageClassifier classifier;
   std::vector<ClassByte> classes;
   std::vector<std::byte> buffer;
+  image::Window window;
   ScanGaps gaps;
   uint64_t counted = 0;  // frames of memory
 };
@@ -136,25 +137,27 @@ void FrameScan::classify_section(const Section& section, Worker& worker) const {
   worker.classifier.reset();
   enter_run(section, worker);
   const auto classify_piece = [&](uint64_t first, uint64_t count, const auto& read) {
-    const auto piece = std::span(worker.buffer).first(count * size);
-    const uint64_t got = read(piece) / size;
+    const std::span<const std::byte> piece = read(count * size);
+    const uint64_t got = piece.size() / size;
     worker.classifier.classify(section.first + first, piece.first(got * size),
                                std::span(worker.classes).subspan(first, got));
   };
   if (kPageSize % size != 0) {
     // Struct pages that straddle pages: rare configurations, read through the address space.
     for (uint64_t first = 0; first < map_.frames(); first += most)
-      classify_piece(first, std::min(most, map_.frames() - first), [&](std::span<std::byte> piece) {
-        return space_.read(section.map + first * size, piece).done;
-      });
+      classify_piece(first, std::min(most, map_.frames() - first),
+                     [&](size_t bytes) -> std::span<const std::byte> {
+                       const auto piece = std::span(worker.buffer).first(bytes);
+                       return piece.first(space_.read(section.map + first * size, piece).done);
+                     });
     return;
   }
   for (const Mapping& run : space_.mappings({section.map, section.map + (map_.frames() * size - 1)})) {
     const uint64_t begin = (run.virt - section.map) / size;
     const uint64_t end = begin + run.size / size;
     for (uint64_t first = begin; first < end; first += most)
-      classify_piece(first, std::min(most, end - first), [&](std::span<std::byte> piece) {
-        return image_.read(run.phys + (first - begin) * size, piece).done;
+      classify_piece(first, std::min(most, end - first), [&](size_t bytes) {
+        return image_.view(run.phys + (first - begin) * size, bytes, worker.window).bytes;
       });
   }
 }
@@ -205,13 +208,12 @@ void FrameScan::find_zeros(Pfn first, Worker& worker) const {
     }
     size_t end = i + 1;
     while (end < classes.size() && end - i < kPiece / kPageSize && is_candidate(end)) ++end;
-    const auto piece = std::span(worker.buffer).first((end - i) * kPageSize);
-    const auto read = image_.read(phys_of(first + i, kPageShift), piece);
-    const size_t got = read.done / kPageSize;
+    const auto view = image_.view(phys_of(first + i, kPageShift), (end - i) * kPageSize, worker.window);
+    const size_t got = view.bytes.size() / kPageSize;
     for (size_t k = 0; k < got; ++k)
-      if (is_zero(piece.subspan(k * kPageSize, kPageSize)))
+      if (is_zero(view.bytes.subspan(k * kPageSize, kPageSize)))
         classes[i + k] = static_cast<ClassByte>((classes[i + k] & 0xf0U) | to_byte(PageClass::zero));
-    if (got < end - i && read.state != image::PageState::present) {
+    if (got < end - i && view.state != image::PageState::present) {
       // The next frame is not there; go on behind it.
       ++worker.gaps.unread;
       end = i + got + 1;

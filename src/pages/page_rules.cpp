@@ -11,7 +11,6 @@
 namespace kvista::pages {
 namespace {
 
-using vmcoreinfo::Kind;
 using vmcoreinfo::VmcoreInfo;
 
 constexpr uint64_t kMaxStructPage = 256;

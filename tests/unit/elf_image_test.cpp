@@ -35,12 +35,16 @@ std::string failure_of(const ElfDescription& elf) {
   return "no failure";
 }
 
-// What is at `address`, and how the read ended.
+// What is at `address`, and how the read ended: the same whether it is copied or looked at.
 Bytes read(const MemoryImage& image, uint64_t address, size_t size, PageState* state = nullptr) {
   Bytes out(size);
   const ReadResult result = image.read(PhysAddr{address}, out);
   if (state != nullptr) *state = result.state;
   out.resize(result.done);
+  Window window;
+  const View view = image.view(PhysAddr{address}, size, window);
+  EXPECT_EQ(view.state, result.state);
+  EXPECT_EQ(Bytes(view.bytes.begin(), view.bytes.end()), out);
   return out;
 }
 

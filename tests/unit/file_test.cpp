@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -89,6 +90,61 @@ TEST(File, DoesNotWaitForAPipeThatNobodyWrites) {
   EXPECT_FALSE(file.is_regular());
   Bytes out(8);
   EXPECT_EQ(file.read_at(0, out), 0U);
+}
+
+TEST(FileWindow, ShowsAnyPieceOfAFile) {
+  const Bytes contents = test::pattern((size_t{5} << 20) + 123);
+  const MemoryFile memory(contents);
+  const File file = memory.open();
+  FileWindow window;
+  const auto expect = [&](uint64_t offset, size_t size) {
+    const auto seen = window.view(file, offset, size);
+    ASSERT_EQ(seen.size(), size);
+    EXPECT_TRUE(std::equal(seen.begin(), seen.end(), contents.begin() + static_cast<ptrdiff_t>(offset)))
+        << offset;
+  };
+  expect(0, 1);
+  expect(5000, 4096);
+  expect((size_t{2} << 20) - 10, 20);                // over the edge of two windows
+  expect((size_t{1} << 20), (size_t{3} << 20) + 1);  // larger than a window
+  expect(contents.size() - 1, 1);
+  expect(0, contents.size());
+}
+
+TEST(FileWindow, ShowsNothingBehindTheEnd) {
+  const MemoryFile memory("0123456789");
+  const File file = memory.open();
+  FileWindow window;
+  EXPECT_TRUE(window.view(file, 9, 2).empty());
+  EXPECT_TRUE(window.view(file, 10, 1).empty());
+  EXPECT_TRUE(window.view(file, UINT64_MAX, 2).empty());
+  EXPECT_TRUE(window.view(file, 0, SIZE_MAX).empty());
+  EXPECT_EQ(window.view(file, 9, 1).size(), 1U);
+}
+
+TEST(FileWindow, MovesWithoutUnmapping) {
+  const MemoryFile memory("0123456789");
+  const File file = memory.open();
+  FileWindow first;
+  const auto seen = first.view(file, 3, 1);
+  const FileWindow second = std::move(first);
+  EXPECT_EQ(seen.front(), std::byte{'3'});
+}
+
+TEST(FileWindowDeathTest, EndsWithASentenceWhereTheFileBecomesShorter) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const MemoryFile memory(std::string(16384, 'x'));
+  const File file = memory.open();
+  FileWindow window;
+  const auto seen = window.view(file, 8192, 1);
+  ASSERT_EQ(seen.size(), 1U);
+  memory.resize(4096);
+  EXPECT_EXIT(
+      {
+        guard_mappings(2);
+        _exit(std::to_integer<int>(seen.front()));
+      },
+      testing::ExitedWithCode(2), "its file became shorter");
 }
 
 TEST(ReadTextFile, ReadsAWholeSmallFile) {
