@@ -241,7 +241,6 @@ Finding image_of_page_tables(Machine& machine) {
 Finding page_struct_of_note(Machine& machine) {
   return number_from(machine.note().size("page"), "SIZE(page)");
 }
-// The memory map of a section fills its stretch of vmemmap exactly; the stretch's end is where a hole begins.
 Finding page_struct_of_documents(Machine& /*machine*/) {
   return found(uint64_t{64}, "64 bytes in every usual configuration");
 }

@@ -146,6 +146,9 @@ Census take_census(machine::Machine& machine, const CensusOptions& options) {
   census.by_byte.at(to_byte(PageClass::no_struct_page)) += census.gaps.without_section;
   census.exact = stride == 1;
   census.warnings = scan.memory_map().warnings;
+  if (!machine.fact(machine::FactId::crashkernel).value)
+    census.warnings.emplace_back(
+        "where the crash kernel's memory is cannot be established: it is counted, if there is any");
   census.free_check = check_free(machine, census);
   return census;
 }

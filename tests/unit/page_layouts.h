@@ -51,82 +51,52 @@ constexpr unsigned kBuddyOrders = 11;
 
 // Numbers of Debian's kernels where there is one; the others are from include/linux/page-flags.h.
 inline const std::vector<NoteLayout>& note_layouts() {
-  static const std::vector<NoteLayout> kAll = {
-      {"4.14", 5, 12, 9, 18, 15, 8, 22, -128, {}, {}, {}, {}, {}, Compound::second_u16},
-      {"4.19", 5, 12, 9, 18, 15, 8, 22, -129, {}, {}, {}, {}, {}, Compound::second_u8},
-      {"5.10", 4, 13, 10, 19, 16, 9, {}, -129, {}, {}, -257, {}, {}, Compound::second_u8},
-      {"6.1", 4, 13, 10, 19, 16, 9, 23, -129, {}, {}, -257, {}, {}, Compound::second_u8},
-      {"6.4", 4, 13, 10, 19, 16, 9, 23, -129, {}, {}, -257, {}, {}, Compound::folio_u8},
-      {"6.6", 5, 15, 10, 19, 6, 11, 23, -129, {}, {}, -257, {}, {}, Compound::flags_bit},
-      {"6.9", 5, 15, 10, 19, 6, 11, 22, -129, {}, -2049, -257, {}, {}, Compound::flags_type},
-      {"6.11", 5, 14, 10, 17, 6, {}, 20, -129, -4097, -2049, -257, {}, {}, Compound::flags_type},
-      {"6.12",
-       5,
-       14,
-       10,
-       17,
-       6,
-       {},
-       20,
-       -268435456,
-       -184549376,
-       -201326592,
-       -251658240,
-       {},
-       -234881024,
-       Compound::flags_type},
-      {"7.2",
-       5,
-       14,
-       10,
-       17,
-       6,
-       {},
-       21,
-       -268435456,
-       -184549376,
-       -201326592,
-       -251658240,
-       -150994944,
-       -234881024,
-       Compound::flags_type,
-       true},
-      {"7.3",
-       5,
-       14,
-       10,
-       17,
-       6,
-       {},
-       21,
-       -268435456,
-       -184549376,
-       -201326592,
-       -251658240,
-       -150994944,
-       -234881024,
-       Compound::flags_type,
-       true},
-      // Other configurations: no memory cgroups, or more members; 56 does not divide a page.
-      {"6.1", 4, 13, 10, 19, 16, 9, 23, -129, {}, {}, -257, {}, {}, Compound::second_u8, false, 56},
-      {"7.3",
-       5,
-       14,
-       10,
-       17,
-       6,
-       {},
-       21,
-       -268435456,
-       -184549376,
-       -201326592,
-       -251658240,
-       -150994944,
-       -234881024,
-       Compound::flags_type,
-       true,
-       80},
-  };
+  static const std::vector<NoteLayout> kAll = [] {
+    // What the later layout says otherwise than the one before.
+    const auto with = [](NoteLayout layout, const char* name, const auto& change) {
+      layout.name = name;
+      change(layout);
+      return layout;
+    };
+    const NoteLayout v6_1{"6.1", 4, 13, 10, 19, 16, 9, 23, -129, {}, {}, -257, {}, {}, Compound::second_u8};
+    const NoteLayout v6_12{.name = "6.12",
+                           .lru = 5,
+                           .priv = 14,
+                           .swapcache = 10,
+                           .swapbacked = 17,
+                           .head = 6,
+                           .slab_bit = {},
+                           .hwpoison = 20,
+                           .buddy = -268435456,
+                           .slab = -184549376,
+                           .hugetlb = -201326592,
+                           .offline = -251658240,
+                           .unaccepted = {},
+                           .table = -234881024,
+                           .compound = Compound::flags_type};
+    const NoteLayout v7_2 = with(v6_12, "7.2", [](NoteLayout& it) {
+      it.hwpoison = 21;
+      it.unaccepted = -150994944;
+      it.compound_info = true;
+    });
+    const NoteLayout v7_3 = with(v7_2, "7.3", [](NoteLayout&) {});
+    return std::vector<NoteLayout>{
+        {"4.14", 5, 12, 9, 18, 15, 8, 22, -128, {}, {}, {}, {}, {}, Compound::second_u16},
+        {"4.19", 5, 12, 9, 18, 15, 8, 22, -129, {}, {}, {}, {}, {}, Compound::second_u8},
+        with(v6_1, "5.10", [](NoteLayout& it) { it.hwpoison.reset(); }),
+        v6_1,
+        with(v6_1, "6.4", [](NoteLayout& it) { it.compound = Compound::folio_u8; }),
+        {"6.6", 5, 15, 10, 19, 6, 11, 23, -129, {}, {}, -257, {}, {}, Compound::flags_bit},
+        {"6.9", 5, 15, 10, 19, 6, 11, 22, -129, {}, -2049, -257, {}, {}, Compound::flags_type},
+        {"6.11", 5, 14, 10, 17, 6, {}, 20, -129, -4097, -2049, -257, {}, {}, Compound::flags_type},
+        v6_12,
+        v7_2,
+        v7_3,
+        // Other configurations: no memory cgroups, or more members; 56 does not divide a page.
+        with(v6_1, "6.1", [](NoteLayout& it) { it.struct_size = 56; }),
+        with(v7_3, "7.3", [](NoteLayout& it) { it.struct_size = 80; }),
+    };
+  }();
   return kAll;
 }
 inline const NoteLayout& note_layout(std::string_view name) {
