@@ -70,9 +70,9 @@ class SymbolTables {
 void kallsyms_look_up(benchmark::State& state) {
   const SymbolTables tables;
   constexpr std::array<std::string_view, 3> kWanted = {"page_offset_base", "vmalloc_base", "vmemmap_base"};
+  constexpr std::array kKnown = {decode::Kallsyms::Known{"_stext", VirtAddr{kText}}};
   for (auto _ : state) {
-    const decode::Kallsyms kallsyms(tables.reader(), tables.tables(), ByteOrder::little, 8,
-                                    {"_stext", VirtAddr{kText}});
+    const decode::Kallsyms kallsyms(tables.reader(), tables.tables(), ByteOrder::little, 8, kKnown);
     benchmark::DoNotOptimize(kallsyms.find(kWanted));
   }
   state.counters["s_per_symbol"] =

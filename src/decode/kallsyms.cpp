@@ -12,7 +12,6 @@ namespace {
 
 constexpr uint32_t kMaxSymbols = 1 << 24;
 constexpr size_t kTokens = 256;
-constexpr size_t kMaxName = 0x7fff;    // two length bytes, 73bbb94466fd of 6.1
 constexpr size_t kMaxExpanded = 4096;  // KSYM_NAME_LEN is 512
 constexpr std::array kEncodings = {KallsymsEncoding::place_relative, KallsymsEncoding::base_relative,
                                    KallsymsEncoding::base_relative_percpu, KallsymsEncoding::absolute};
@@ -28,53 +27,6 @@ std::optional<uint64_t> read_word(const VirtReader& read, VirtAddr at, ByteOrder
   if (word_size == 8) return read_integer<uint64_t>(read, at, order);
   return read_integer<uint32_t>(read, at, order);
 }
-
-// Walks the compressed names through a window of memory.
-class NameStream {
- public:
-  NameStream(const VirtReader& read, VirtAddr start) : read_(read), next_(start) {}
-
-  // The token numbers of the next symbol. Throws where the table ends early.
-  std::span<const std::byte> next() {
-    auto length = std::to_integer<size_t>(need(1)[0]);
-    size_t header = 1;
-    if ((length & 0x80) != 0) {
-      length = (length & 0x7f) | std::to_integer<size_t>(need(2)[1]) << 7;
-      header = 2;
-    }
-    const auto name = need(header + length).subspan(header, length);
-    begin_ += header + length;
-    return name;
-  }
-
- private:
-  static constexpr size_t kWindow = size_t{128} * 1024;
-  static_assert(kWindow > 2 * kMaxName);
-
-  // The next `size` bytes, still unread.
-  std::span<const std::byte> need(size_t size) {
-    if (end_ - begin_ < size) refill();
-    if (end_ - begin_ < size)
-      throw FormatError("the kernel's symbol names (kallsyms_names) end early", next_.value);
-    return std::span(buffer_).subspan(begin_, size);
-  }
-  void refill() {
-    if (buffer_.empty()) buffer_.resize(kWindow);
-    std::copy(buffer_.begin() + static_cast<ptrdiff_t>(begin_),
-              buffer_.begin() + static_cast<ptrdiff_t>(end_), buffer_.begin());
-    end_ -= begin_;
-    begin_ = 0;
-    const size_t got = read_(next_, std::span(buffer_).subspan(end_));
-    next_ += got;
-    end_ += got;
-  }
-
-  const VirtReader& read_;
-  VirtAddr next_;
-  std::vector<std::byte> buffer_;
-  size_t begin_ = 0;
-  size_t end_ = 0;
-};
 
 void expand(std::span<const std::byte> name, const std::array<std::string, kTokens>& tokens,
             std::string& out) {
@@ -126,7 +78,7 @@ const char* describe(KallsymsEncoding encoding) {
 }
 
 Kallsyms::Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder order, unsigned word_size,
-                   const Known& known)
+                   std::span<const Known> known)
     : read_(std::move(read)), tables_(tables), order_(order), word_size_(word_size) {
   const auto count = read_integer<uint32_t>(read_, tables_.num_syms, order_);
   if (!count) throw FormatError("kallsyms_num_syms cannot be read", tables_.num_syms.value);
@@ -141,17 +93,29 @@ Kallsyms::Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder orde
   }
   load_tokens();
 
-  const std::string_view name = known.name;
-  for (const Match& found : match(std::span(&name, 1))) {
-    for (const KallsymsEncoding encoding : kEncodings) {
-      if (address_at(found.index, encoding) != known.address) continue;
-      encoding_ = encoding;
-      return;
+  names_.emplace(read_, tables_.names, tables_.token_table, count_, order_, word_size_);
+
+  std::vector<std::string_view> names;
+  for (const Known& one : known) names.push_back(one.name);
+  const std::vector<Match> matches = match(names, &damaged_);
+  for (const Known& one : known) {
+    for (const Match& found : matches) {
+      if (std::string_view(found.expanded).substr(1) != one.name) continue;
+      for (const KallsymsEncoding encoding : kEncodings) {
+        if (address_at(found.index, encoding) != one.address) continue;
+        encoding_ = encoding;
+        return;
+      }
     }
   }
-  throw FormatError(fmt::format("no way of reading kallsyms' {} symbols gives {} its address {:#x}", count_,
-                                known.name, known.address.value),
-                    tables_.names.value);
+  std::string wanted;
+  for (const Known& one : known)
+    wanted +=
+        fmt::format("{}{} its address {:#x}", wanted.empty() ? "" : " or ", one.name, one.address.value);
+  throw FormatError(
+      fmt::format("no way of reading kallsyms' {} symbols{} gives {}", count_,
+                  damaged_ == 0 ? "" : fmt::format(" ({} of them are damaged)", damaged_), wanted),
+      tables_.names.value);
 }
 
 void Kallsyms::load_tokens() {
@@ -174,21 +138,20 @@ void Kallsyms::load_tokens() {
   }
 }
 
-std::vector<Kallsyms::Match> Kallsyms::match(std::span<const std::string_view> names) const {
+std::vector<Kallsyms::Match> Kallsyms::match(std::span<const std::string_view> names, size_t* damaged) const {
   const auto possible = possible_starts(tokens_, names);
   const auto ends = possible_ends(tokens_, names);
   std::vector<Match> found;
   std::string expanded;
-  NameStream stream(read_, tables_.names);
-  for (size_t i = 0; i < count_; ++i) {
-    const auto name = stream.next();
-    if (name.empty() || !possible.at(std::to_integer<size_t>(name[0]))) continue;
+  const size_t passed_over = names_->for_each(read_, [&](size_t i, std::span<const std::byte> name) {
+    if (name.empty() || !possible.at(std::to_integer<size_t>(name[0]))) return;
     // Both ends first: hardly any other symbol passes.
-    if (name.size() > 1 && !ends.at(std::to_integer<size_t>(name.back()))) continue;
+    if (name.size() > 1 && !ends.at(std::to_integer<size_t>(name.back()))) return;
     expand(name, tokens_, expanded);
     const std::string_view bare = std::string_view(expanded).substr(std::min<size_t>(1, expanded.size()));
     if (std::find(names.begin(), names.end(), bare) != names.end()) found.push_back({i, expanded});
-  }
+  });
+  if (damaged != nullptr) *damaged = passed_over;
   return found;
 }
 
@@ -222,23 +185,40 @@ VirtAddr Kallsyms::address_of(size_t index) const {
   return *address;
 }
 
+// Two symbols on either side are asked, since a neighbour's own address may be the damaged one.
+bool Kallsyms::fits_neighbours(size_t index, VirtAddr address) const {
+  size_t below = 0;
+  size_t above = 0;
+  for (size_t distance = 1; distance <= 2; ++distance) {
+    if (index >= distance)
+      if (const auto before = address_at(index - distance, encoding_); before && *before > address) ++below;
+    if (index + distance < count_)
+      if (const auto after = address_at(index + distance, encoding_); after && *after < address) ++above;
+  }
+  const size_t all_below = std::min<size_t>(index, 2);
+  const size_t all_above = std::min<size_t>(count_ - 1 - index, 2);
+  return (all_below == 0 || below < all_below) && (all_above == 0 || above < all_above);
+}
+
 std::vector<KallsymsSymbol> Kallsyms::find(std::span<const std::string_view> names) const {
   std::vector<KallsymsSymbol> symbols;
-  for (const Match& found : match(names))
-    symbols.push_back({address_of(found.index), found.expanded[0], found.expanded.substr(1)});
+  for (const Match& found : match(names)) {
+    const VirtAddr address = address_of(found.index);
+    if (fits_neighbours(found.index, address))
+      symbols.push_back({address, found.expanded[0], found.expanded.substr(1)});
+  }
   return symbols;
 }
 
 void Kallsyms::for_each(const std::function<void(const KallsymsSymbol&)>& visit) const {
   KallsymsSymbol symbol;
-  NameStream stream(read_, tables_.names);
-  for (size_t i = 0; i < count_; ++i) {
-    expand(stream.next(), tokens_, symbol.name);
+  names_->for_each(read_, [&](size_t i, std::span<const std::byte> name) {
+    expand(name, tokens_, symbol.name);
     symbol.type = symbol.name.empty() ? '?' : symbol.name[0];
     symbol.name.erase(0, 1);
     symbol.address = address_of(i);
     visit(symbol);
-  }
+  });
 }
 
 }  // namespace kvista::decode

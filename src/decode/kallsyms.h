@@ -13,6 +13,7 @@
 #include "base/address.h"
 #include "base/endian.h"
 #include "base/reader.h"
+#include "decode/kallsyms_names.h"
 
 namespace kvista::decode {
 
@@ -42,27 +43,31 @@ struct KallsymsSymbol {
   std::string name;
 };
 
-/// A kernel's kallsyms. Names are decoded in one pass when asked for; nothing is kept but the token table.
+/// A kernel's kallsyms. Names are decoded in one pass when asked for; nothing is kept but tokens and markers.
+/// Where the table is damaged, the symbols that stand in sound parts are still found.
 class Kallsyms {
  public:
-  /// A symbol whose address is known from elsewhere, to choose the encoding by.
+  /// Symbols whose addresses are known from elsewhere, to choose the encoding by.
   struct Known {
-    std::string name;
+    std::string_view name;
     VirtAddr address;
   };
 
-  /// Checks the tables and finds the encoding. Throws FormatError where they are not readable, absurd, lack
-  /// `known`, or no encoding gives its address.
+  /// Checks the tables and finds the encoding. Throws FormatError where they are not readable or absurd, or
+  /// where no encoding gives any of `known` its address.
   Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder order, unsigned word_size,
-           const Known& known);
+           std::span<const Known> known);
 
   size_t size() const { return count_; }
+  /// How many symbols have names that are damaged, or not in the image.
+  size_t damaged() const { return damaged_; }
   KallsymsEncoding encoding() const { return encoding_; }
 
-  /// The symbols with one of these names, in table order; a name may be there several times.
+  /// The symbols with one of these names, in table order; a name may be there several times. Left out are
+  /// those whose address does not fit between its neighbours': the table is sorted.
   std::vector<KallsymsSymbol> find(std::span<const std::string_view> names) const;
-  /// Calls `visit` for each symbol in table order. Throws FormatError where the table is cut; what came
-  /// before has been visited by then.
+  /// Calls `visit` for each symbol in table order, damaged names left out. Throws FormatError where the table
+  /// is cut; what came before has been visited by then.
   void for_each(const std::function<void(const KallsymsSymbol&)>& visit) const;
 
  private:
@@ -71,15 +76,18 @@ class Kallsyms {
     std::string expanded;  ///< type letter and name
   };
   void load_tokens();
-  std::vector<Match> match(std::span<const std::string_view> names) const;
+  std::vector<Match> match(std::span<const std::string_view> names, size_t* damaged = nullptr) const;
   std::optional<VirtAddr> address_at(size_t index, KallsymsEncoding encoding) const;
   VirtAddr address_of(size_t index) const;
+  bool fits_neighbours(size_t index, VirtAddr address) const;
 
   VirtReader read_;
   KallsymsTables tables_;
   ByteOrder order_;
   unsigned word_size_;
   size_t count_ = 0;
+  size_t damaged_ = 0;
+  std::optional<KallsymsNames> names_;
   uint64_t relative_base_ = 0;
   KallsymsEncoding encoding_ = KallsymsEncoding::place_relative;
   std::array<std::string, 256> tokens_;

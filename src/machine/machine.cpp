@@ -216,6 +216,9 @@ std::vector<std::string> Machine::warnings() const {
   std::vector<std::string> all(image_->warnings().begin(), image_->warnings().end());
   const auto of_note = note_.info.warnings();
   all.insert(all.end(), of_note.begin(), of_note.end());
+  if (symbols_damaged_ != 0)
+    all.push_back(
+        fmt::format("kallsyms: the names of {} symbols are damaged, or not in the image", symbols_damaged_));
   for (const Fact& fact : facts_) {
     const FactInfo& info = info_of(fact.id);
     for (const Candidate& c : fact.candidates) {
@@ -283,11 +286,13 @@ decode::KallsymsTables Machine::find_kallsyms(const VirtReader& read) const {
 
 decode::Kallsyms Machine::load_kallsyms() {
   need_number(FactId::phys_base);
-  const auto stext = note().symbol("_stext");
-  if (!stext) throw NotFound("VMCOREINFO has no SYMBOL(_stext)");
+  std::vector<decode::Kallsyms::Known> known;
+  for (const std::string_view name : {"_stext", "init_uts_ns"})
+    if (const auto address = note().symbol(name)) known.push_back({name, VirtAddr{*address}});
+  if (known.empty()) throw NotFound("VMCOREINFO has neither SYMBOL(_stext) nor SYMBOL(init_uts_ns)");
   VirtReader read = [this](VirtAddr at, std::span<std::byte> out) { return read_image(at, out); };
   const decode::KallsymsTables tables = find_kallsyms(read);
-  return {std::move(read), tables, ByteOrder::little, 8, {"_stext", VirtAddr{*stext}}};
+  return {std::move(read), tables, ByteOrder::little, 8, known};
 }
 
 VirtAddr Machine::symbol(std::string_view name) {
@@ -296,15 +301,20 @@ VirtAddr Machine::symbol(std::string_view name) {
     need_number(FactId::phys_base);
     symbols_loaded_ = true;
     try {
-      for (const auto& found : load_kallsyms().find(wanted_symbols()))
+      const decode::Kallsyms kallsyms = load_kallsyms();
+      for (const auto& found : kallsyms.find(wanted_symbols()))
         symbols_.try_emplace(found.name, found.address);
+      symbols_damaged_ = kallsyms.damaged();
     } catch (const Error& error) {
       symbols_failure_ = error.what();
     }
   }
   if (!symbols_failure_.empty()) throw NotFound(symbols_failure_);
   const auto at = symbols_.find(name);
-  if (at == symbols_.end()) throw NotFound(fmt::format("the kernel's symbol table has no {}", name));
+  if (at == symbols_.end())
+    throw NotFound(fmt::format(
+        "the kernel's symbol table has no {}{}", name,
+        symbols_damaged_ == 0 ? "" : fmt::format(" ({} of its symbols are damaged)", symbols_damaged_)));
   return at->second;
 }
 

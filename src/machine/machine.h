@@ -116,6 +116,7 @@ class Machine {
   std::vector<Fact> facts_;
   std::map<std::string, VirtAddr, std::less<>> symbols_;
   std::string symbols_failure_;
+  size_t symbols_damaged_ = 0;
   bool symbols_loaded_ = false;
 };
 

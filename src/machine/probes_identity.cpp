@@ -149,7 +149,10 @@ Finding cpus_of_notes(Machine& machine) {
 }
 
 Finding cpus_of_memory(Machine& machine) {
-  return found(machine.variable("__num_online_cpus", 4), "value of __num_online_cpus");
+  const uint64_t count = machine.variable("__num_online_cpus", 4);
+  if (count == 0 || count > arch::x86_64::kMaxCpus)
+    return unavailable(fmt::format("__num_online_cpus is {}: no sensible number", count));
+  return found(count, "value of __num_online_cpus");
 }
 
 // "0-3,8": the number of CPUs named.

@@ -21,6 +21,8 @@ constexpr uint64_t kTiB = uint64_t{1} << 40;
 Finding sized_range(VirtAddr first, uint64_t size, std::string where) {
   if (size == 0 || !checked_add(first.value, size - 1))
     return unavailable(where + ": the range wraps around");
+  if (first.value >> 63 == 0)
+    return unavailable(fmt::format("{}: {:#x} is no kernel address", where, first.value));
   return found(VirtRange{first, first + (size - 1)}, std::move(where));
 }
 
@@ -30,8 +32,8 @@ const x86::DocumentedLayout& layout_of(Machine& machine) {
 
 uint64_t pages_of_addressable_memory(Machine& machine) {
   const uint64_t bits = machine.need_number(FactId::max_physmem_bits);
-  if (bits < x86::kPageShift || bits > 52)  // --set can say anything
-    throw Unsupported(fmt::format("max_physmem_bits is {}: x86_64 has at most 52", bits));
+  if (bits < x86::kPageShift || bits > x86::kPhysicalBits)  // --set can say anything
+    throw Unsupported(fmt::format("max_physmem_bits is {}: x86_64 has at most {}", bits, x86::kPhysicalBits));
   return uint64_t{1} << (bits - x86::kPageShift);
 }
 
@@ -285,14 +287,16 @@ std::optional<bool> check_section_bits(Machine& /*machine*/, const FactValue& va
   return in_bits_range(20, 40, value);
 }
 std::optional<bool> check_physmem_bits(Machine& /*machine*/, const FactValue& value) {
-  return in_bits_range(32, 52, value);
+  return in_bits_range(32, x86::kPhysicalBits, value);
 }
 
 // --- crashkernel ---
 
 void add_resource(PhysRanges& ranges, uint64_t first, uint64_t last) {
   if (first == 0 && last == 0) return;  // nothing reserved
-  if (last < first || last - first == UINT64_MAX) throw NotFound("crashk_res makes no sense");
+  const bool whole_pages = first % x86::kPageSize == 0 && (last + 1) % x86::kPageSize == 0;
+  if (last < first || last >> x86::kPhysicalBits != 0 || !whole_pages)
+    throw NotFound(fmt::format("crashk_res makes no sense: {:#x}-{:#x}", first, last));
   ranges.push_back({PhysAddr{first}, last - first + 1});
 }
 

@@ -84,8 +84,8 @@ Finding phys_base_by_search(Machine& machine) {
   if (!symbol || !release || VirtAddr{*symbol} < x86::kKernelMap)
     return unavailable("the search needs SYMBOL(init_uts_ns) and OSRELEASE");
   const uint64_t into_image = *symbol - x86::kKernelMap.value;
-  // An image can claim any amount of memory: 52 bits are a physical address, and 8 TiB are searched at most.
-  constexpr uint64_t kLastAddress = (uint64_t{1} << 52) - 1;
+  // An image can claim any amount of memory: 8 TiB are searched at most.
+  constexpr uint64_t kLastAddress = (uint64_t{1} << x86::kPhysicalBits) - 1;
   constexpr uint64_t kMostTries = uint64_t{1} << 22;
   uint64_t tries = 0;
   std::vector<uint64_t> hits;

@@ -115,6 +115,11 @@ std::vector<Seed> kallsyms_seeds() {
                        kallsyms_input(blob, shape, kText)});
     }
   }
+  auto more = symbols;
+  for (uint64_t i = 0; i < 600; ++i) more.push_back({fmt::format("s{}", i), 't', kText + 0x1000 + i});
+  const test::KallsymsShape marked{.base = kText, .marker_size = 4};
+  seeds.push_back(
+      {"markers", kallsyms_input(test::build_kallsyms(more, marked, kKallsymsStart), marked, kText)});
   return seeds;
 }
 

@@ -163,6 +163,8 @@ void parse_symbols(Words& words, Description& out) {
     out.symbols.encoding = choose(kEncodings, words.next());
   } else if (verb == "extra") {
     out.symbols.extra = static_cast<unsigned>(parse_size(words.next()));
+  } else if (verb == "damage") {
+    out.symbols.damage = parse_size(words.next());
   } else if (verb == "omit") {
     for (const std::string& name : words.rest()) out.symbols.omit.insert(name);
   } else if (verb == "set" || verb == "address") {

@@ -76,6 +76,7 @@ struct SymbolLines {
   std::map<std::string, uint64_t> values;     ///< what the variable holds instead
   std::map<std::string, uint64_t> addresses;  ///< what the table says instead
   unsigned extra = 300;
+  std::optional<uint64_t> damage;  ///< where in the names 32 bytes are overwritten
 };
 
 struct NodeLine {

@@ -243,7 +243,10 @@ void Kernel::place_addresses(const std::vector<Symbol>& all) {
 void Kernel::place_kallsyms() {
   if (description_.symbols.none) return;
   auto all = kallsyms_symbols();
-  const KallsymsTable table = encode_names(all, ByteOrder::little);
+  KallsymsTable table = encode_names(all, ByteOrder::little);
+  if (const auto at = description_.symbols.damage)
+    for (size_t i = *at; i < std::min<size_t>(*at + 32, table.names.size()); ++i)
+      table.names[i] = std::byte{1};
   const auto put = [&](const char* name, std::span<const std::byte> bytes) {
     memory_.write(image_phys(place(name, bytes.size())), bytes);
   };

@@ -109,6 +109,27 @@ TEST(EvidenceTest, KernelsWithoutSymbolTable) {
   }
 }
 
+// A name that is lost must not shift those behind it: what then is found is right, or absent with a warning.
+TEST(EvidenceTest, DamagedSymbolNames) {
+  size_t tried = 0;
+  size_t noticed = 0;
+  for (const char* name : {"6.1", "6.12", "7.2"}) {
+    const KernelLayout* layout = find_layout(name);
+    ASSERT_NE(layout, nullptr);
+    for (unsigned at = 0; at < 36000; at += 1800) {
+      SCOPED_TRACE(fmt::format("{} damaged at {}", name, at));
+      Subject subject(
+          fmt::format("struct_page layout={}\nsymbols extra 3000\nsymbols damage {}\n", name, at));
+      expect_truth(subject, facts_of_symbols(layout->name));
+      ++tried;
+      noticed +=
+          subject.warnings().find("symbols are damaged, or not in the image") != std::string::npos ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(tried, 60U);
+  EXPECT_GE(noticed, 20U) << "the others fell into one long name";
+}
+
 TEST(EvidenceTest, WithoutKaslrTheDocumentedConstantsAgree) {
   for (const unsigned levels : {4U, 5U}) {
     const std::string ranges =

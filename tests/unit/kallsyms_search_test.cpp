@@ -94,7 +94,8 @@ void expect_found(const Shape& shape, KallsymsEncoding encoding) {
   const VirtReader read = KallsymsBlob::reader_of(kImage, bytes);
   const auto tables = search_kallsyms(read, {kImage, kImage + (bytes.size() - 1)}, ByteOrder::little);
   ASSERT_TRUE(tables);
-  const Kallsyms kallsyms(read, *tables, ByteOrder::little, 8, {"_stext", VirtAddr{kBase + 7 * 16}});
+  const Kallsyms::Known known{"_stext", VirtAddr{kBase + 7 * 16}};
+  const Kallsyms kallsyms(read, *tables, ByteOrder::little, 8, std::span(&known, 1));
   EXPECT_EQ(kallsyms.encoding(), encoding);
   EXPECT_EQ(kallsyms.size(), kSymbols);
   size_t i = 0;

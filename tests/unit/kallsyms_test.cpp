@@ -39,7 +39,7 @@ std::string long_name() {
 
 Kallsyms open_blob(const KallsymsBlob& blob, const KallsymsShape& shape = {},
                    const Kallsyms::Known& known = kKnown) {
-  return {blob.reader(), blob.tables, shape.order, shape.word_size, known};
+  return {blob.reader(), blob.tables, shape.order, shape.word_size, std::span(&known, 1)};
 }
 
 std::string failure_of(const KallsymsBlob& blob, const Kallsyms::Known& known = kKnown) {
@@ -190,7 +190,7 @@ TEST(Kallsyms, GivesWhatItReadBeforeTheNamesWereCut) {
   const VirtReader reader = [&](VirtAddr at, std::span<std::byte> out) {
     return KallsymsBlob::reader_of(blob.start, std::span(blob.bytes).first(size))(at, out);
   };
-  const Kallsyms kallsyms(reader, blob.tables, ByteOrder::little, 8, kKnown);
+  const Kallsyms kallsyms(reader, blob.tables, ByteOrder::little, 8, std::span(&kKnown, 1));
   size -= 2;  // memory that has changed since
   std::vector<std::string> seen;
   EXPECT_THROW(kallsyms.for_each([&](const KallsymsSymbol& symbol) { seen.push_back(symbol.name); }),
@@ -235,6 +235,103 @@ TEST(Kallsyms, RefusesTablesThatCannotBeRead) {
   blob = good;
   blob.tables.offsets.reset();
   EXPECT_THAT(failure_of(blob), HasSubstr("no way of reading"));
+}
+
+TEST(Kallsyms, TakesAnyOfSeveralKnownSymbols) {
+  const KallsymsBlob blob = build_kallsyms(some_symbols(), {});
+  const std::array<Kallsyms::Known, 2> known = {Kallsyms::Known{"_stext", VirtAddr{kStext + 0x1000}},
+                                                {"_end", VirtAddr{0xffffffff83000000}}};
+  const Kallsyms kallsyms(blob.reader(), blob.tables, ByteOrder::little, 8, known);
+  EXPECT_EQ(kallsyms.encoding(), KallsymsEncoding::base_relative);
+}
+
+// Enough symbols for `blocks` whole blocks and a part of one more.
+std::vector<Symbol> many_symbols(size_t blocks) {
+  std::vector<Symbol> symbols = some_symbols();
+  for (uint64_t i = 0; i < blocks * 256; ++i)
+    symbols.push_back({"generated_" + std::to_string(i), 't', kStext + 16 + i * 16});
+  return symbols;
+}
+
+// What is known from markers: each that a kernel can have, and where.
+const std::array kMarked = {KallsymsShape{.marker_size = 4}, KallsymsShape{.marker_size = 8},
+                            KallsymsShape{.marker_size = 4, .seqs = true},
+                            KallsymsShape{.order = ByteOrder::big, .marker_size = 4}};
+
+TEST(KallsymsMarkers, KeepDamageInItsBlock) {
+  const auto symbols = many_symbols(9);
+  for (const KallsymsShape& shape : kMarked) {
+    const KallsymsBlob good = build_kallsyms(symbols, shape);
+    EXPECT_EQ(open_blob(good, shape).damaged(), 0U);
+    expect_symbols(open_blob(good, shape), symbols);
+    // Blocks hold about 3 KiB of names: one far behind _stext's own loses or wins a name.
+    KallsymsBlob blob = good;
+    const size_t at = blob.tables.names - blob.start + 10000;
+    for (size_t i = 0; i < 32; ++i) blob.bytes[at + i] = std::byte{1};
+    const Kallsyms kallsyms = open_blob(blob, shape);
+    EXPECT_EQ(kallsyms.damaged(), 256U);
+    size_t right = 0;
+    kallsyms.for_each([&](const KallsymsSymbol& symbol) {
+      right += std::any_of(symbols.begin(), symbols.end(),
+                           [&](const Symbol& s) {
+                             return s.name == symbol.name && symbol.address == VirtAddr{s.address};
+                           })
+                   ? 1
+                   : 0;
+    });
+    EXPECT_EQ(right, symbols.size() - 256);
+  }
+}
+
+TEST(KallsymsMarkers, ADamagedMarkerCostsTheBlocksOnItsSides) {
+  const auto symbols = many_symbols(9);
+  const KallsymsShape shape{.marker_size = 4};
+  for (const uint32_t value : {0U, 1U, 9000U, 0xffffffffU}) {
+    KallsymsBlob blob = build_kallsyms(symbols, shape);
+    test::put<uint32_t>(blob.bytes, blob.markers - blob.start + 5 * 4, value);
+    EXPECT_EQ(open_blob(blob, shape).damaged(), 512U) << value;
+  }
+}
+
+TEST(KallsymsMarkers, NamesThatAreNotThereCostTheirBlocksOnly) {
+  const auto symbols = many_symbols(40);
+  const KallsymsShape shape{.marker_size = 4};
+  const KallsymsBlob blob = build_kallsyms(symbols, shape);
+  const VirtAddr hole = blob.tables.names + 40000;
+  const VirtReader reader = [&](VirtAddr at, std::span<std::byte> out) -> size_t {
+    if (at >= hole && at < hole + 4096) return 0;
+    const size_t most = at < hole ? std::min<size_t>(out.size(), hole - at) : out.size();
+    return blob.reader()(at, out.first(most));
+  };
+  const Kallsyms kallsyms(reader, blob.tables, shape.order, 8, std::span(&kKnown, 1));
+  EXPECT_GE(kallsyms.damaged(), 256U);
+  EXPECT_LE(kallsyms.damaged(), 3 * 256U);
+  EXPECT_EQ(names_of(kallsyms).size(), symbols.size() - kallsyms.damaged());
+}
+
+TEST(KallsymsMarkers, AreNotNeeded) {
+  const auto symbols = many_symbols(3);
+  const KallsymsShape shape{.marker_size = 4};
+  KallsymsBlob blob = build_kallsyms(symbols, shape);
+  test::put<uint32_t>(blob.bytes, blob.markers - blob.start, 77);  // the first must be 0
+  expect_symbols(open_blob(blob, shape), symbols);
+}
+
+TEST(Kallsyms, LeavesOutAddressesThatDoNotFitTheirNeighbours) {
+  const auto symbols = many_symbols(1);
+  const KallsymsBlob good = build_kallsyms(symbols, {});
+  const size_t entry = *good.tables.offsets - good.start + 4 * 100;
+  const std::string name = names_of(open_blob(good)).at(100);
+  for (const uint32_t offset : {0U, 1U, 0x00ffffffU, 0xffffffffU}) {
+    KallsymsBlob blob = good;
+    test::put<uint32_t>(blob.bytes, entry, offset);
+    const Kallsyms kallsyms = open_blob(blob);
+    const std::vector<std::string> all = names_of(kallsyms);
+    for (size_t i = 95; i < 106; ++i) {
+      const std::string_view wanted = all.at(i);
+      EXPECT_EQ(kallsyms.find(std::span(&wanted, 1)).size(), wanted == name ? 0U : 1U) << wanted;
+    }
+  }
 }
 
 TEST(Kallsyms, SurvivesTheLossOfAnyOneByte) {

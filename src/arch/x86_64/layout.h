@@ -7,7 +7,9 @@
 
 namespace kvista::arch::x86_64 {
 
-inline constexpr uint16_t kElfMachine = 62;  // EM_X86_64
+inline constexpr unsigned kPhysicalBits = 52;  ///< of a physical address, at most
+inline constexpr uint64_t kMaxCpus = 8192;     ///< NR_CPUS with CONFIG_MAXSMP (arch/x86/Kconfig)
+inline constexpr uint16_t kElfMachine = 62;    // EM_X86_64
 
 /// Where the kernel image is mapped: __START_KERNEL_map.
 inline constexpr VirtAddr kKernelMap{0xffffffff80000000};
