@@ -1,6 +1,8 @@
 // The counterpart of base/cursor.h: fields one after another, in a chosen byte order and word size.
 #pragma once
 
+#include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -39,8 +41,9 @@ class ByteWriter {
  private:
   template <std::unsigned_integral T>
   void put(T value) {
-    bytes_.resize(bytes_.size() + sizeof value);
-    store(bytes_.data() + bytes_.size() - sizeof value, value, order_);
+    std::array<std::byte, sizeof(T)> piece{};
+    store(piece.data(), value, order_);
+    bytes(piece);
   }
 
   ByteOrder order_;
