@@ -130,6 +130,33 @@ TEST(EvidenceTest, DamagedSymbolNames) {
   EXPECT_GE(noticed, 20U) << "the others fell into one long name";
 }
 
+// Values that no kernel can hold are no candidates: the other sources decide, or the fact is absent.
+TEST(EvidenceTest, AbsurdValuesOfVariables) {
+  struct Case {
+    FactId fact;
+    const char* lie;
+    const char* why;
+  };
+  const std::array cases = {
+      Case{FactId::cpus, "__num_online_cpus=0", "no sensible number"},
+      Case{FactId::cpus, "__num_online_cpus=0xffffffff", "no sensible number"},
+      Case{FactId::crashkernel, "crashk_res=0x1234", "makes no sense"},
+      Case{FactId::crashkernel, "crashk_res=0xf000000000000000", "makes no sense"},
+      Case{FactId::vmalloc, "vmalloc_base=0x20706f6874786000", "no kernel address"},
+      Case{FactId::vmemmap, "vmemmap_base=0x1000", "no kernel address"},
+      Case{FactId::direct_map, "max_pfn=0xffffffffffffffff", "absurd"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.lie);
+    Subject subject(fmt::format("symbols set {}\n", c.lie));
+    const Candidate* candidate = subject.candidate(c.fact, Source::kallsyms);
+    ASSERT_NE(candidate, nullptr);
+    EXPECT_FALSE(candidate->value) << explain(subject.fact(c.fact));
+    EXPECT_NE(candidate->detail.find(c.why), std::string::npos) << candidate->detail;
+    expect_truth(subject, {machine::info_of(c.fact).name});
+  }
+}
+
 TEST(EvidenceTest, WithoutKaslrTheDocumentedConstantsAgree) {
   for (const unsigned levels : {4U, 5U}) {
     const std::string ranges =
