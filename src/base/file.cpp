@@ -39,6 +39,7 @@ File::File(File&& other) noexcept {
 
 File& File::operator=(File&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(pieces_, other.pieces_);
   std::swap(fd_, other.fd_);
   std::swap(size_, other.size_);
   std::swap(regular_, other.regular_);
@@ -50,9 +51,34 @@ File::~File() {
   if (fd_ >= 0) ::close(fd_);
 }
 
+File File::rearranged(std::shared_ptr<const FilePieces> pieces) && {
+  File file = std::move(*this);
+  file.size_ = pieces->empty() ? 0 : pieces->back().end();
+  file.regular_ = false;
+  file.pieces_ = std::move(pieces);
+  return file;
+}
+
 size_t File::read_at(uint64_t offset, std::span<std::byte> out, int* error) const {
-  size_t done = 0;
   if (error != nullptr) *error = 0;
+  if (!pieces_) return read_stored(offset, out, error);
+  auto piece = std::upper_bound(pieces_->begin(), pieces_->end(), offset,
+                                [](uint64_t at, const FilePiece& p) { return at < p.end(); });
+  size_t done = 0;
+  for (; done < out.size() && piece != pieces_->end() && piece->start <= offset + done; ++piece) {
+    const uint64_t into = offset + done - piece->start;
+    const auto part = out.subspan(done, std::min<uint64_t>(piece->size - into, out.size() - done));
+    const bool zeros = piece->offset == kZeroPiece;
+    if (zeros) std::fill(part.begin(), part.end(), std::byte{0});
+    const size_t got = zeros ? part.size() : read_stored(piece->offset + into, part, error);
+    done += got;
+    if (got < part.size()) break;
+  }
+  return done;
+}
+
+size_t File::read_stored(uint64_t offset, std::span<std::byte> out, int* error) const {
+  size_t done = 0;
   while (done < out.size()) {
     const uint64_t at = offset + done;
     if (at < offset || at > static_cast<uint64_t>(std::numeric_limits<off_t>::max())) break;
@@ -92,7 +118,7 @@ std::span<const std::byte> FileWindow::view(const File& file, uint64_t offset, s
   // As large as a huge page, and aligned to it: where the page cache holds the file in large pieces, the
   // kernel maps these whole.
   constexpr uint64_t kWindow = uint64_t{2} << 20;
-  if (size == 0 || offset >= file.size() || size > file.size() - offset) return {};
+  if (size == 0 || file.pieces_ || offset >= file.size() || size > file.size() - offset) return {};
   if (bytes_ == nullptr || file_ != &file || offset < start_ || offset + size > start_ + size_) {
     unmap();
     file_ = &file;

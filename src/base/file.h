@@ -3,11 +3,25 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace kvista {
+
+/// `size` bytes of a rearranged file from `start` on, which really are at `offset`.
+struct FilePiece {
+  uint64_t start = 0;
+  uint64_t size = 0;
+  uint64_t offset = 0;
+  uint64_t end() const { return start + size; }
+};
+/// The offset of a piece whose bytes are zeros and stand nowhere.
+inline constexpr uint64_t kZeroPiece = UINT64_MAX;
+/// A file in another order than it is stored in: pieces sorted by start, disjoint, none empty.
+using FilePieces = std::vector<FilePiece>;
 
 /// An open file descriptor, closed when it goes.
 class File {
@@ -21,6 +35,10 @@ class File {
   File& operator=(const File&) = delete;
   ~File();
 
+  /// The same file, read as `pieces` say: offsets and size() are those of the rearranged file, and reading
+  /// stops where no piece is. No regular file any more: it cannot be mapped.
+  File rearranged(std::shared_ptr<const FilePieces> pieces) &&;
+
   const std::string& path() const { return path_; }
   /// Size in bytes as stat gives it; 0 for most of /proc.
   uint64_t size() const { return size_; }
@@ -33,9 +51,11 @@ class File {
 
  private:
   File(std::string path, int fd);
+  size_t read_stored(uint64_t offset, std::span<std::byte> out, int* error) const;
 
   std::string path_;
   friend class FileWindow;
+  std::shared_ptr<const FilePieces> pieces_;
   int fd_ = -1;
   uint64_t size_ = 0;
   bool regular_ = false;

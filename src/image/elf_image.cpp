@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "image/extent_image.h"
 
 namespace kvista::image {
 namespace {
@@ -30,13 +31,6 @@ Extent extent_of(const ProgramHeader& ph, uint64_t size) {
   return {PhysAddr{ph.paddr}, ph.memory_size, in_file, std::min(in_file, rest), ph.offset};
 }
 
-// Where the headers say more than the file holds.
-uint64_t count_lost(const ExtentMap& extents) {
-  uint64_t lost = 0;
-  for (const Extent& extent : extents.extents()) lost += extent.file_size - extent.available;
-  return lost;
-}
-
 // Bytes of memory seen through a second mapping: the kernel's text mapping beside the direct map. The direct
 // map is the one distance from physical to virtual addresses that most memory has.
 uint64_t count_aliased(std::span<const Segment> segments) {
@@ -51,53 +45,19 @@ uint64_t count_aliased(std::span<const Segment> segments) {
   return all - most;
 }
 
-class ElfImage final : public MemoryImage {
+class ElfImage final : public ExtentImage {
  public:
-  ElfImage(File file, ElfCore core) : file_(std::move(file)) {
-    traits_ = {file_.path(), "ELF core", core.byte_order, core.word_size, core.machine, false};
-    ElfMemory memory = map_segments(core, file_.size());
-    extents_ = std::move(memory.extents);
-    ram_ = extents_.ranges();
+  ElfImage(File opened, ElfCore core) : ExtentImage(std::move(opened)) {
+    traits_ = {file().path(), "ELF core", core.byte_order, core.word_size, core.machine, false};
+    ElfMemory memory = map_segments(core, file().size());
+    set_extents(std::move(memory.extents));
     segments_ = std::move(memory.segments);
     warnings_ = std::move(memory.warnings);
     notes_ = std::move(core.notes);
     if (ram_.empty())
       throw FormatError(
-          fmt::format("{}: an ELF core file that holds no memory by physical address", file_.path()), 0);
+          fmt::format("{}: an ELF core file that holds no memory by physical address", file().path()), 0);
   }
-
-  ReadResult read(PhysAddr address, std::span<std::byte> out) const override {
-    size_t done = 0;
-    while (done < out.size()) {
-      const auto place = extents_.find(address + done);
-      if (place.state != PageState::present) return {done, place.state};
-      const auto part = out.subspan(done, std::min<uint64_t>(place.size, out.size() - done));
-      const size_t got = file_.read_at(place.offset, part);
-      done += got;
-      if (got < part.size()) return {done, PageState::unreadable};
-    }
-    return {done, PageState::present};
-  }
-
-  View view(PhysAddr address, size_t size, Window& window) const override {
-    const auto place = extents_.find(address);
-    if (place.state == PageState::present && place.size >= size && file_.is_regular()) {
-      const auto bytes = window.file.view(file_, place.offset, size);
-      if (!bytes.empty()) return {bytes, PageState::present};
-    }
-    return MemoryImage::view(address, size, window);
-  }
-
-  std::vector<std::byte> read_note(const Note& note, uint64_t limit) const override {
-    const uint64_t rest = note.offset < file_.size() ? file_.size() - note.offset : 0;
-    std::vector<std::byte> bytes(std::min({note.size, limit, rest}));
-    bytes.resize(file_.read_at(note.offset, bytes));
-    return bytes;
-  }
-
- private:
-  File file_;
-  ExtentMap extents_;
 };
 
 }  // namespace
@@ -136,8 +96,7 @@ ElfMemory map_segments(const ElfCore& core, uint64_t size) {
         fmt::format("{} around the end of the address space: left out, the headers are damaged",
                     wrapped == 1 ? "a segment wraps" : fmt::format("{} segments wrap", wrapped)));
   if (const uint64_t lost = count_lost(memory.extents); lost != 0)
-    memory.warnings.push_back(
-        fmt::format("the file is cut short: {} bytes that its headers name are not there", lost));
+    memory.warnings.push_back(describe_lost(lost));
   if (memory.extents.overlap() > 0) {
     const uint64_t aliased = count_aliased(memory.segments);
     if (memory.extents.overlap() > aliased)

@@ -1,8 +1,15 @@
 #include "image/memory_image.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace kvista::image {
+
+void MemoryImage::add_layer(const std::string& layer, std::vector<std::string> warnings) {
+  traits_.format += ", " + layer;
+  warnings.insert(warnings.end(), warnings_.begin(), warnings_.end());
+  warnings_ = std::move(warnings);
+}
 
 View MemoryImage::view(PhysAddr address, size_t size, Window& window) const {
   window.copy.resize(std::max(window.copy.size(), size));

@@ -86,10 +86,16 @@ class MemoryImage {
   /// The physical memory that the image covers, sorted and disjoint. What two segments both hold is there
   /// once.
   std::span<const PhysRange> ram() const { return ram_; }
+  /// The part of ram() whose bytes the image can hold, for who looks through all of them.
+  virtual std::vector<PhysRange> stored() const { return ram_; }
   std::span<const Segment> segments() const { return segments_; }
   std::span<const Note> notes() const { return notes_; }
   /// What is odd about the image but does not stop it from being read; one sentence each.
   std::span<const std::string> warnings() const { return warnings_; }
+
+  /// For who opened the image through a layer around it: `layer` joins the format's name, and `warnings` come
+  /// before the image's own.
+  void add_layer(const std::string& layer, std::vector<std::string> warnings);
 
   /// Reads `out.size()` bytes at `address`, as far as they are there.
   virtual ReadResult read(PhysAddr address, std::span<std::byte> out) const = 0;

@@ -14,7 +14,10 @@
 #include "base/error.h"
 #include "image/elf_core.h"
 #include "image/elf_image.h"
+#include "image/flattened.h"
+#include "image/lime_image.h"
 #include "image/live.h"
+#include "image/raw_image.h"
 
 namespace kvista::image {
 namespace {
@@ -38,6 +41,7 @@ std::unique_ptr<MemoryImage> open_live_devmem(const std::string& path) {
 
 constexpr std::array kFormats = {
     Format{"ELF core", looks_like_elf, open_elf},
+    Format{"LiME", looks_like_lime, open_lime},
 };
 
 std::string list_formats() {
@@ -57,8 +61,7 @@ std::string describe_head(std::span<const std::byte> head) {
        "a kdump-compressed dump, which this version does not read yet: take an ELF dump (makedumpfile -E, "
        "virsh dump --memory-only, dump-guest-memory)"},
       {"DISKDUMP", "a diskdump, which this version does not read yet"},
-      {"makedumpfile", "a flattened dump, which this version does not read yet"},
-      {"EMiL", "a LiME dump, which this version does not read yet"},
+      {"makedumpfile", "a flattened stream within a flattened stream: the file is damaged"},
       {"AVML", "an AVML dump, which this version does not read yet"},
       {"\x1f\x8b", "gzip-compressed data: decompress it first"},
       {"\xfd"
@@ -73,8 +76,19 @@ std::string describe_head(std::span<const std::byte> head) {
   std::string bytes;
   for (const std::byte b : head.first(std::min<size_t>(head.size(), 8)))
     bytes += fmt::format(" {:02x}", std::to_integer<unsigned>(b));
-  return fmt::format("no memory image that kvista knows (it begins with{}; known: {})", bytes,
-                     list_formats());
+  return fmt::format(
+      "no memory image that kvista knows (it begins with{}; known: {}, each of them also "
+      "flattened); raw memory is given as FILE@ADDRESS, where ADDRESS is that of its first byte",
+      bytes, list_formats());
+}
+
+// Probes what the file begins with. Throws where that is no format's.
+std::unique_ptr<MemoryImage> open_by_content(File file) {
+  std::array<std::byte, kHeadSize> buffer{};
+  const auto head = std::span(buffer).first(file.read_at(0, buffer));
+  for (const Format& format : kFormats)
+    if (format.probe(head)) return format.open(std::move(file));
+  throw FormatError(fmt::format("{}: {}", file.path(), describe_head(head)), 0);
 }
 
 }  // namespace
@@ -87,6 +101,9 @@ std::unique_ptr<MemoryImage> open_image(const std::string& path) {
   // The running kernel is told by what the file is, not by what it holds.
   if (is_proc_kcore(path) || path == "/proc/kcore") return open_kcore(path);
   if (is_memory_device(path)) return open_live_devmem(path);
+  // A file whose own name ends in @NUMBER is meant by that name.
+  if (const auto raw = parse_raw_piece(path); raw && access(path.c_str(), F_OK) != 0)
+    return open_raw_set({*raw});
   File file = File::open(path);
   if (file.is_directory()) throw AccessError(fmt::format("{}: a directory, not a memory image", path));
   std::array<std::byte, kHeadSize> buffer{};
@@ -94,9 +111,17 @@ std::unique_ptr<MemoryImage> open_image(const std::string& path) {
   if (head.empty() && file.is_regular() && file.size() == 0)
     throw FormatError(fmt::format("{}: the file is empty: was there room to write the dump?", path), 0);
   if (head.empty()) throw FormatError(fmt::format("{}: nothing can be read from it", path), 0);
-  for (const Format& format : kFormats)
-    if (format.probe(head)) return format.open(std::move(file));
-  throw FormatError(fmt::format("{}: {}", path, describe_head(head)), 0);
+  if (!looks_flattened(head)) return open_by_content(std::move(file));
+  // What the stream holds is a file like any other.
+  Unflattened stream = unflatten(std::move(file));
+  try {
+    auto image = open_by_content(std::move(stream.file));
+    image->add_layer("flattened", std::move(stream.warnings));
+    return image;
+  } catch (const FormatError& error) {
+    if (stream.warnings.empty()) throw;
+    throw FormatError(fmt::format("{} ({})", error.what(), stream.warnings.front()), error.offset());
+  }
 }
 
 std::string default_image_path() {

@@ -145,6 +145,11 @@ void parse_note(Words& words, Description& out) {
     const auto [key, value] = split(words.joined(), '=');
     out.note.set[key] = value;
     out.note.omit.erase(key);
+  } else if (verb == "copy") {
+    const uint64_t address = parse_size(words.next());
+    const auto [key, value] =
+        words.empty() ? std::pair<std::string, std::string>() : split(words.joined(), '=');
+    out.note.copies.push_back({address, key, value});
   } else {
     throw DescriptionError(fmt::format("note {}: unknown", verb));
   }
@@ -173,6 +178,15 @@ void parse_symbols(Words& words, Description& out) {
   } else {
     throw DescriptionError(fmt::format("symbols {}: unknown", verb));
   }
+}
+
+void parse_format(Words& words, Description& out) {
+  constexpr std::array<std::pair<std::string_view, FileFormat>, 4> kFormats = {
+      {{"elf", FileFormat::elf},
+       {"lime", FileFormat::lime},
+       {"raw", FileFormat::raw},
+       {"flattened", FileFormat::flattened}}};
+  out.format = choose(kFormats, words.next());
 }
 
 // "segments STYLE ..." starts anew; "segments with ..." changes what is there.
@@ -313,7 +327,7 @@ void parse_entry_of(Words& words, Description& out) {
   parse_entry(kind, words, out);
 }
 
-constexpr std::array<std::pair<std::string_view, Statement>, 26> kStatements = {{
+constexpr std::array<std::pair<std::string_view, Statement>, 27> kStatements = {{
     {"machine", parse_machine},
     {"ram", [](Words& words, Description& out) { out.ram = parse_ranges(words); }},
     {"release", [](Words& words, Description& out) { out.release = words.next(); }},
@@ -324,6 +338,7 @@ constexpr std::array<std::pair<std::string_view, Statement>, 26> kStatements = {
     {"note", parse_note},
     {"symbols", parse_symbols},
     {"segments", parse_segments},
+    {"format", parse_format},
     {"struct_page", parse_struct_page},
     {"memory_map", parse_memory_map},
     {"mem_section", parse_mem_section},

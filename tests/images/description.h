@@ -41,6 +41,14 @@ struct PageRun {
   std::optional<uint32_t> raw_mapcount;
 };
 
+/// How the memory is stored.
+enum class FileFormat {
+  elf,
+  lime,
+  raw,        ///< from address 0 on; what is no RAM is zeros
+  flattened,  ///< the ELF file as a stream, out of order and with its head written twice
+};
+
 enum class SegmentStyle { qemu, vmcore, kcore };
 
 struct SegmentsLine {
@@ -61,7 +69,14 @@ enum class SectionRoots {
   array,    ///< ... the address of a static array of roots, before
 };
 
+/// A copy of the note elsewhere in memory, with one line changed.
+struct NoteCopy {
+  uint64_t address = 0;
+  std::string key, value;
+};
+
 struct NoteLines {
+  std::vector<NoteCopy> copies;
   NotePlace place = NotePlace::elf;
   std::map<std::string, std::string> set;
   std::set<std::string> omit;
@@ -117,6 +132,7 @@ struct Description {
   std::vector<Range> ram = {{0x0, 0x9f000}, {0x100000, 0x4000000}};
   std::vector<Range> crashkernel;
   std::optional<uint64_t> crashed;  ///< when
+  FileFormat format = FileFormat::elf;
   SegmentsLine segments;
   NoteLines note;
   SymbolLines symbols;

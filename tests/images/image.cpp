@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "images/byte_writer.h"
+#include "images/file_formats.h"
 #include "images/temporary.h"
 
 namespace kvista::test {
@@ -177,6 +178,14 @@ class Segments {
   std::vector<ElfSegment> segments_;
 };
 
+// The note with another value of one line.
+std::string changed_note(std::string note, const std::string& key, const std::string& value) {
+  const size_t at = key.empty() ? std::string::npos : note.find(key + "=");
+  if (at == std::string::npos) return note;
+  const size_t from = at + key.size() + 1;
+  return note.replace(from, note.find('\n', from) - from, value);
+}
+
 std::string iomem(const Description& description, const std::vector<Range>& crashkernel, bool hidden) {
   std::string text;
   const auto line = [&](unsigned depth, const Range& range, const char* name) {
@@ -202,16 +211,20 @@ TestImage::TestImage(std::string_view description)
 }
 
 void TestImage::write_note_to_memory() {
-  const NotePlace place = kernel_.description().note.place;
-  if (place == NotePlace::elf || place == NotePlace::none) return;
-  ByteWriter out;
-  out.u32(11);
-  out.u32(static_cast<uint32_t>(note_.size()));
-  out.u32(0);
-  out.text("VMCOREINFO");
-  out.zeros(2);
-  out.text(note_);
-  kernel_.memory().write(kernel_.image_phys(kernel_.symbol("vmcoreinfo_note")), out.take());
+  const NoteLines& lines = kernel_.description().note;
+  const auto put = [this](uint64_t at, const std::string& text) {
+    ByteWriter out;
+    out.u32(11);
+    out.u32(static_cast<uint32_t>(text.size()));
+    out.u32(0);
+    out.text("VMCOREINFO");
+    out.zeros(2);
+    out.text(text);
+    kernel_.memory().write(at, out.take());
+  };
+  for (const NoteCopy& copy : lines.copies) put(copy.address, changed_note(note_, copy.key, copy.value));
+  if (lines.place == NotePlace::elf || lines.place == NotePlace::none) return;
+  put(kernel_.image_phys(kernel_.symbol("vmcoreinfo_note")), note_);
 }
 
 ElfDescription TestImage::elf() const {
@@ -232,7 +245,22 @@ ElfDescription TestImage::elf() const {
 }
 
 void TestImage::write(const std::string& path) const {
-  write_elf(elf(), path);
+  const Description& description = kernel_.description();
+  switch (description.format) {
+    case FileFormat::elf:
+      write_elf(elf(), path);
+      return;
+    case FileFormat::flattened:
+      write_flattened(elf_bytes(elf()), path);
+      break;
+    case FileFormat::lime:
+      write_lime(kernel_.memory(), description.ram, path);
+      break;
+    case FileFormat::raw:
+      write_raw(kernel_.memory(), description.ram, path);
+      break;
+  }
+  if (description.truncate) std::filesystem::resize_file(path, *description.truncate);
 }
 
 void TestImage::write_system(const std::string& root) const {

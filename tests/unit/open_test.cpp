@@ -66,8 +66,7 @@ TEST(OpenImage, NamesTheFormatsThatItKnowsOf) {
     const char* what;
   };
   for (const Case& c : {Case{"KDUMP   \x06", "kdump-compressed"}, Case{"DISKDUMP", "diskdump"},
-                        Case{"makedumpfile\0\0\0\0", "flattened"}, Case{"EMiL\x01", "LiME"},
-                        Case{"AVML\x01", "AVML"}, Case{"\x1f\x8b\x08", "gzip"},
+                        Case{"EMiL\x01", "LiME"}, Case{"AVML\x01", "AVML"}, Case{"\x1f\x8b\x08", "gzip"},
                         Case{"\xfd"
                              "7zXZ",
                              "xz"},

@@ -1,0 +1,65 @@
+#include "image/extent_image.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kvista::image {
+
+void ExtentImage::set_extents(ExtentMap extents) {
+  extents_ = std::move(extents);
+  ram_ = extents_.ranges();
+}
+
+ReadResult ExtentImage::read(PhysAddr address, std::span<std::byte> out) const {
+  size_t done = 0;
+  while (done < out.size()) {
+    const auto place = extents_.find(address + done);
+    if (place.state != PageState::present) return {done, place.state};
+    const auto part = out.subspan(done, std::min<uint64_t>(place.size, out.size() - done));
+    const size_t got = file_.read_at(place.offset, part);
+    done += got;
+    if (got < part.size()) return {done, PageState::unreadable};
+  }
+  return {done, PageState::present};
+}
+
+View ExtentImage::view(PhysAddr address, size_t size, Window& window) const {
+  const auto place = extents_.find(address);
+  if (place.state == PageState::present && place.size >= size && file_.is_regular()) {
+    const auto bytes = window.file.view(file_, place.offset, size);
+    if (!bytes.empty()) return {bytes, PageState::present};
+  }
+  return MemoryImage::view(address, size, window);
+}
+
+std::vector<std::byte> ExtentImage::read_note(const Note& note, uint64_t limit) const {
+  const uint64_t rest = note.offset < file_.size() ? file_.size() - note.offset : 0;
+  std::vector<std::byte> bytes(std::min({note.size, limit, rest}));
+  bytes.resize(file_.read_at(note.offset, bytes));
+  return bytes;
+}
+
+std::vector<PhysRange> ExtentImage::stored() const {
+  std::vector<PhysRange> stored;
+  for (const Extent& extent : extents_.extents()) {
+    if (extent.available == 0) continue;
+    if (!stored.empty() && stored.back().end() == extent.start)
+      stored.back().size += extent.available;
+    else
+      stored.push_back({extent.start, extent.available});
+  }
+  return stored;
+}
+
+uint64_t count_lost(const ExtentMap& extents) {
+  uint64_t lost = 0;
+  for (const Extent& extent : extents.extents()) lost += extent.file_size - extent.available;
+  return lost;
+}
+
+std::string describe_lost(uint64_t bytes) {
+  return fmt::format("the file is cut short: {} bytes that its headers name are not there", bytes);
+}
+
+}  // namespace kvista::image

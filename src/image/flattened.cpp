@@ -1,0 +1,154 @@
+#include "image/flattened.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <queue>
+#include <string_view>
+#include <utility>
+
+#include "base/cursor.h"
+#include "base/error.h"
+
+namespace kvista::image {
+namespace {
+
+// 16 bytes of signature, type and version, filled up to 4096 bytes; then records. Numbers are big-endian
+// whatever the machine, and signed.
+constexpr std::string_view kSignature("makedumpfile\0\0\0\0", 16);
+constexpr uint64_t kHeaderSize = 4096;
+constexpr uint64_t kRecordSize = 16;
+constexpr uint64_t kKnownType = 1;
+constexpr uint64_t kKnownVersion = 1;
+constexpr uint64_t kEnd = UINT64_MAX;  // -1 as offset: the end of the stream
+constexpr uint64_t kMostOffset = INT64_MAX;
+
+void check_header(const File& file) {
+  std::array<std::byte, 32> head{};
+  const size_t got = file.read_at(0, head);
+  Cursor in{std::span(head).first(got), ByteOrder::big};
+  in.skip(kSignature.size());
+  const uint64_t type = in.u64();
+  const uint64_t version = in.u64();
+  if (!in.ok())
+    throw FormatError(
+        fmt::format("{}: the header of the flattened stream is cut off after {} bytes: the file "
+                    "is cut short",
+                    file.path(), got),
+        got);
+  if (type != kKnownType || version != kKnownVersion)
+    throw FormatError(fmt::format("{}: a flattened stream of type {} and version {}; known is only type {}, "
+                                  "version {}: the file is damaged",
+                                  file.path(), type, version, kKnownType, kKnownVersion),
+                      kSignature.size());
+}
+
+struct Records {
+  FilePieces pieces;  ///< as they stand in the stream; they may overwrite each other
+  std::vector<std::string> warnings;
+};
+
+Records read_records(const File& file) {
+  Records records;
+  uint64_t at = kHeaderSize;
+  while (true) {
+    std::array<std::byte, kRecordSize> bytes{};
+    Cursor in{std::span(bytes).first(file.read_at(at, bytes)), ByteOrder::big};
+    const uint64_t start = in.u64();
+    const uint64_t size = in.u64();
+    if (!in.ok()) {
+      records.warnings.push_back(fmt::format(
+          "the flattened stream is cut short at offset {:#x}, before its end mark: the rest is lost", at));
+      return records;
+    }
+    if (start == kEnd) return records;
+    if (start > kMostOffset || size > kMostOffset - start) {
+      records.warnings.push_back(
+          fmt::format("the flattened stream is damaged at offset {:#x}: what follows there is lost", at));
+      return records;
+    }
+    at += kRecordSize;
+    const uint64_t there = std::min(size, file.size() - std::min(at, file.size()));
+    if (there > 0) records.pieces.push_back({start, there, at});
+    if (there < size) {
+      records.warnings.push_back(fmt::format(
+          "the flattened stream is cut short: the record at offset {:#x} should have {} bytes, and "
+          "{} are there; it and what came after it are lost",
+          at - kRecordSize, size, there));
+      return records;
+    }
+    at += size;
+  }
+}
+
+void append(FilePieces& pieces, const FilePiece& piece) {
+  if (!pieces.empty()) {
+    FilePiece& last = pieces.back();
+    const uint64_t next = last.offset == kZeroPiece ? kZeroPiece : last.offset + last.size;
+    if (last.end() == piece.start && next == piece.offset) {
+      last.size += piece.size;
+      return;
+    }
+  }
+  pieces.push_back(piece);
+}
+
+// Later records overwrite earlier ones: makedumpfile and QEMU write headers again at the end. What stands
+// later in the stream has the larger offset in it.
+FilePieces arrange(FilePieces records) {
+  const auto earlier = [](const FilePiece& a, const FilePiece& b) { return a.offset < b.offset; };
+  std::sort(records.begin(), records.end(),
+            [](const FilePiece& a, const FilePiece& b) { return a.start < b.start; });
+  std::priority_queue<FilePiece, std::vector<FilePiece>, decltype(earlier)> open(earlier);
+  FilePieces pieces;
+  uint64_t at = 0;
+  for (auto next = records.begin(); next != records.end() || !open.empty();) {
+    if (open.empty()) at = std::max(at, next->start);
+    while (next != records.end() && next->start <= at) open.push(*next++);
+    while (!open.empty() && open.top().end() <= at) open.pop();
+    if (open.empty()) continue;
+    const FilePiece& top = open.top();
+    const uint64_t end = next == records.end() ? top.end() : std::min(top.end(), next->start);
+    append(pieces, {at, end - at, top.offset + (at - top.start)});
+    at = end;
+  }
+  return pieces;
+}
+
+// Writers fill up a block (of a page: 4 to 64 KiB) by going on at the next one: in the file that the stream
+// stands for these bytes are zeros. A hole of any other form is missing, not zeros: no writer leaves one.
+FilePieces with_padding(const FilePieces& pieces) {
+  constexpr uint64_t kBlock = 4096;
+  constexpr uint64_t kLargestBlock = 65536;
+  FilePieces all;
+  all.reserve(pieces.size());
+  for (const FilePiece& piece : pieces) {
+    const uint64_t end = all.empty() ? 0 : all.back().end();
+    const uint64_t hole = piece.start - end;
+    if (hole > 0 && hole < kLargestBlock && piece.start % kBlock == 0) append(all, {end, hole, kZeroPiece});
+    append(all, piece);
+  }
+  return all;
+}
+
+}  // namespace
+
+bool looks_flattened(std::span<const std::byte> head) {
+  return head.size() >= kSignature.size() &&
+         std::string_view(reinterpret_cast<const char*>(head.data()), kSignature.size()) == kSignature;
+}
+
+Unflattened unflatten(File file) {
+  check_header(file);
+  Records records = read_records(file);
+  if (records.pieces.empty())
+    throw FormatError(
+        fmt::format("{}: a flattened stream without a record: the file is cut short", file.path()),
+        kHeaderSize);
+  auto pieces = std::make_shared<const FilePieces>(with_padding(arrange(std::move(records.pieces))));
+  return {std::move(file).rearranged(std::move(pieces)), std::move(records.warnings)};
+}
+
+}  // namespace kvista::image
