@@ -78,7 +78,7 @@ class LimeImage final : public ExtentImage {
   std::vector<Extent> read_ranges() {
     std::vector<Extent> extents;
     const uint64_t end = file().size();
-    for (uint64_t at = 0; at < end;) {
+    for (uint64_t at = 0; at < end || extents.empty();) {
       const RangeHeader header = read_header(file(), at);
       if (extents.empty()) check_first(file(), header);
       if (!header.whole || !header.sensible()) {

@@ -7,6 +7,7 @@
 
 #include "images/byte_writer.h"
 #include "images/elf_builder.h"
+#include "images/file_formats.h"
 #include "images/kallsyms_builder.h"
 #include "images/memory.h"
 #include "images/page_tables.h"
@@ -59,6 +60,34 @@ std::vector<Seed> elf_seeds() {
   text.segments.push_back({.vaddr = 0xffffffff81000000, .paddr = 0x100010, .memory_size = 0x20});
   seeds.push_back({"text-twice", test::elf_bytes(text)});
   return seeds;
+}
+
+// --- LiME and flattened streams ---
+
+std::vector<std::byte> lime_range(uint64_t start, uint64_t size) {
+  auto bytes = test::lime_header({start, start + size});
+  bytes.resize(bytes.size() + size, std::byte{7});
+  return bytes;
+}
+
+std::vector<Seed> lime_seeds() {
+  auto two = lime_range(0x1000, 0x100);
+  const auto second = lime_range(0x100000, 0x80);
+  two.insert(two.end(), second.begin(), second.end());
+  return {{"one", lime_range(0, 0x40)}, {"two", two}};
+}
+
+std::vector<Seed> flattened_seeds() {
+  const auto dump = lime_range(0x1000, 0x100);
+  const auto part = [&](size_t from, size_t to) {
+    return std::vector<std::byte>(dump.begin() + static_cast<ptrdiff_t>(from),
+                                  dump.begin() + static_cast<ptrdiff_t>(to));
+  };
+  return {{"whole", test::flattened_bytes({{0, dump}})},
+          {"parts", test::flattened_bytes({{0, std::vector<std::byte>(64)},
+                                           {100, part(100, dump.size())},
+                                           {20, part(20, 110)},
+                                           {0, part(0, 30)}})}};
 }
 
 // --- texts ---
@@ -164,10 +193,13 @@ std::vector<Seed> page_tables_seeds() {
       page_tables_seed(5, PageTablesInput::five_levels | PageTablesInput::mask_51, uint64_t{1} << 51, false)};
 }
 
-constexpr std::array kTargets = {
-    Target{"elf", elf, elf_seeds}, Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},
-    Target{"kallsyms", kallsyms, kallsyms_seeds}, Target{"page_tables", page_tables, page_tables_seeds},
-    Target{"iomem", iomem, iomem_seeds}};
+constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
+                                 Target{"lime", lime, lime_seeds},
+                                 Target{"flattened", flattened, flattened_seeds},
+                                 Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},
+                                 Target{"kallsyms", kallsyms, kallsyms_seeds},
+                                 Target{"page_tables", page_tables, page_tables_seeds},
+                                 Target{"iomem", iomem, iomem_seeds}};
 
 }  // namespace
 

@@ -16,6 +16,10 @@ using Input = std::span<const std::byte>;
 
 /// A file that open_elf() opens, and reads of its memory and notes.
 bool elf(Input input);
+/// The same for a LiME dump.
+bool lime(Input input);
+/// A flattened stream, and the image in it.
+bool flattened(Input input);
 /// The text of a note.
 bool vmcoreinfo(Input input);
 /// KallsymsInput, then memory from kKallsymsStart on.

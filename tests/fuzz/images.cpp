@@ -1,9 +1,15 @@
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <memory>
+#include <vector>
 
 #include "base/error.h"
 #include "fuzz/targets.h"
 #include "image/elf_image.h"
+#include "image/flattened.h"
+#include "image/lime_image.h"
+#include "image/open.h"
 #include "unit/memory_file.h"
 #include "vmcoreinfo/locate.h"
 
@@ -54,12 +60,10 @@ void read_notes(const image::MemoryImage& image) {
   vmcoreinfo::locate(image, "/nonexistent");
 }
 
-}  // namespace
-
-bool elf(Input input) {
-  const test::MemoryFile file(input);
+// Whether all is there and nothing is odd.
+bool check_image(const std::function<std::unique_ptr<image::MemoryImage>()>& open) {
   try {
-    const auto image = image::open_elf(file.open());
+    const auto image = open();
     check_ranges(*image);
     read_notes(*image);
     return read_ranges(*image) && image->warnings().empty();
@@ -67,6 +71,46 @@ bool elf(Input input) {
     require(!std::string_view(error.what()).empty(), "an error has a message");
     return false;
   }
+}
+
+// Any two reads of a rearranged file agree, and none gives more than there is.
+void check_rearranged(const File& file) {
+  constexpr uint64_t kMost = 65536;
+  std::vector<std::byte> whole(std::min(file.size(), kMost));
+  whole.resize(file.read_at(0, whole));
+  for (size_t at = 0; at < whole.size(); at += 1 + whole.size() / 16) {
+    std::array<std::byte, 64> part{};
+    const size_t got = file.read_at(at, part);
+    const size_t both = std::min(got, whole.size() - at);
+    require(both > 0, "what one read gives another gives too");
+    require(std::equal(part.begin(), part.begin() + static_cast<ptrdiff_t>(both),
+                       whole.begin() + static_cast<ptrdiff_t>(at)),
+            "two reads give the same bytes");
+  }
+  std::array<std::byte, 16> behind{};
+  require(file.read_at(file.size(), behind) == 0, "nothing is behind the end");
+}
+
+}  // namespace
+
+bool elf(Input input) {
+  const test::MemoryFile file(input);
+  return check_image([&] { return image::open_elf(file.open()); });
+}
+
+bool lime(Input input) {
+  const test::MemoryFile file(input);
+  return check_image([&] { return image::open_lime(file.open()); });
+}
+
+bool flattened(Input input) {
+  const test::MemoryFile file(input);
+  try {
+    check_rearranged(image::unflatten(file.open()).file);
+  } catch (const Error&) {
+    return false;
+  }
+  return check_image([&] { return image::open_image(file.path()); });
 }
 
 }  // namespace kvista::fuzz
