@@ -66,22 +66,20 @@ std::vector<OptionSpec> machine_options() {
           {"--vmcoreinfo", "FILE", "take VMCOREINFO from this text file and not from the image"}};
 }
 
-std::string image_path(const Invocation& invocation, std::optional<std::string> operand) {
-  if (invocation.images.size() > 1)
-    throw UsageError("-c is given more than once: this version reads no split sets");
+std::vector<std::string> image_paths(const Invocation& invocation, std::optional<std::string> operand) {
   if (operand && !invocation.images.empty())
     throw UsageError(fmt::format("two images are given: -c {} and {}", invocation.images.front(), *operand));
-  if (operand) return *operand;
-  return invocation.images.empty() ? image::default_image_path() : invocation.images.front();
+  if (operand) return {*operand};
+  return invocation.images.empty() ? std::vector{image::default_image_path()} : invocation.images;
 }
 
-std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation, const std::string& path,
-                                               bool explain) {
+std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
+                                               const std::vector<std::string>& paths, bool explain) {
   machine::Options options;
   options.explain = explain;
   for (const std::string& text : invocation.values("--set")) options.overrides.insert(parse_override(text));
   options.vmcoreinfo_file = invocation.value("--vmcoreinfo").value_or("");
-  return std::make_unique<machine::Machine>(image::open_image(path), std::move(options));
+  return std::make_unique<machine::Machine>(image::open_image_set(paths), std::move(options));
 }
 
 ExplainedError::ExplainedError(const Error& error, const machine::Machine& machine)

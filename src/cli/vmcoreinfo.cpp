@@ -40,7 +40,7 @@ Cell value_of(const Entry& entry) {
 Report run(const Invocation& invocation) {
   const auto operand =
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
-  const auto image = image::open_image(image_path(invocation, operand));
+  const auto image = image::open_image_set(image_paths(invocation, operand));
   const auto located = vmcoreinfo::locate(*image);
   if (!located)
     throw NotFound(

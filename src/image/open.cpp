@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "image/elf_core.h"
 #include "image/elf_image.h"
+#include "image/kdump_header.h"
+#include "image/kdump_image.h"
 #include "image/live.h"
 
 namespace kvista::image {
@@ -38,6 +40,7 @@ std::unique_ptr<MemoryImage> open_live_devmem(const std::string& path) {
 
 constexpr std::array kFormats = {
     Format{"ELF core", looks_like_elf, open_elf},
+    Format{"kdump-compressed", looks_like_kdump, open_kdump},
 };
 
 std::string list_formats() {
@@ -53,10 +56,6 @@ std::string describe_head(std::span<const std::byte> head) {
     const char* what;
   };
   static constexpr Known kKnown[] = {
-      {"KDUMP   ",
-       "a kdump-compressed dump, which this version does not read yet: take an ELF dump (makedumpfile -E, "
-       "virsh dump --memory-only, dump-guest-memory)"},
-      {"DISKDUMP", "a diskdump, which this version does not read yet"},
       {"makedumpfile", "a flattened dump, which this version does not read yet"},
       {"EMiL", "a LiME dump, which this version does not read yet"},
       {"AVML", "an AVML dump, which this version does not read yet"},
@@ -97,6 +96,24 @@ std::unique_ptr<MemoryImage> open_image(const std::string& path) {
   for (const Format& format : kFormats)
     if (format.probe(head)) return format.open(std::move(file));
   throw FormatError(fmt::format("{}: {}", path, describe_head(head)), 0);
+}
+
+std::unique_ptr<MemoryImage> open_image_set(const std::vector<std::string>& paths) {
+  if (paths.size() == 1) return open_image(paths.front());
+  std::vector<File> files;
+  for (const std::string& path : paths) {
+    File file = File::open(path);
+    std::array<std::byte, kHeadSize> buffer{};
+    if (!looks_like_kdump(std::span(buffer).first(file.read_at(0, buffer))))
+      throw FormatError(
+          fmt::format(
+              "{}: not a part of a split dump: several images are read together only where they are the "
+              "parts of one (makedumpfile --split)",
+              path),
+          0);
+    files.push_back(std::move(file));
+  }
+  return open_kdump_set(std::move(files));
 }
 
 std::string default_image_path() {
