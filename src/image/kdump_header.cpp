@@ -178,7 +178,7 @@ bool fits(const FilePart& part, uint64_t size) {
 
 bool is_plausible(const KdumpHeader& header, uint64_t size) {
   return fits(header.vmcoreinfo, size) && fits(header.notes, size) && fits(header.eraseinfo, size) &&
-         header.max_mapnr <= header.bitmap_size() * 8 && (!header.split || header.start < header.end);
+         header.max_mapnr <= header.bitmap_size() * 8 && (!header.split || header.start <= header.end);
 }
 
 // 32-bit ABIs differ in what 64-bit fields are aligned to, and QEMU aligns them as i386 does for all.
@@ -215,7 +215,7 @@ void check_bitmaps(const File& file, const KdumpHeader& header) {
             "or damaged",
             file.path(), header.bitmap_blocks, header.bitmaps_at(), file.size()),
         header.bitmaps_at());
-  if (header.split && (header.start >= header.end || header.start.value >= header.max_mapnr))
+  if (header.split && (header.start > header.end || header.start.value > header.max_mapnr))
     fail(file, header.block_size,
          fmt::format("the kdump header says a part with the page frames {:#x} to {:#x} of {:#x}",
                      header.start.value, header.end.value, header.max_mapnr));

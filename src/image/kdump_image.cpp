@@ -150,9 +150,9 @@ class KdumpImage final : public MemoryImage {
 
   void add_status_warnings(const KdumpHeader& header) {
     if ((header.status & kKdumpIncomplete) != 0)
-      warnings_.push_back("the dump is incomplete: its writer ran out of room, and pages are lost");
+      warnings_.emplace_back("the dump is incomplete: its writer ran out of room, and pages are lost");
     if ((header.status & kKdumpExcludedVmemmap) != 0)
-      warnings_.push_back("the dump lacks the struct pages of pages that were left out (makedumpfile -e)");
+      warnings_.emplace_back("the dump lacks the struct pages of pages that were left out (makedumpfile -e)");
   }
 
   void add_notes(const OpenedPart& part) {

@@ -254,6 +254,17 @@ TEST(KdumpSplit, ReadsAllPartsInAnyOrder) {
   expect_pages(*image, split.parts[0]);
 }
 
+// makedumpfile writes such where there are more files than memory to part.
+TEST(KdumpSplit, ReadsPartsWithoutAnyPage) {
+  Split split;
+  split.add(0, kFrames);
+  split.add(kFrames, kFrames);
+  split.write();
+  const auto image = open_image_set(split.paths);
+  EXPECT_THAT(image->warnings(), IsEmpty());
+  expect_pages(*image, split.parts[0]);
+}
+
 TEST(KdumpSplit, ReadsOnePartAloneAndWarns) {
   Split split;
   split.add(32000, kFrames);
