@@ -62,13 +62,12 @@ Command make_vtop();
 
 /// The options of every command that needs machine facts: --set, --vmcoreinfo.
 std::vector<OptionSpec> machine_options();
-/// Opens the image that the command works on: the operand, or -c (for raw memory several of them), or the
-/// default. Throws UsageError for two.
-std::unique_ptr<image::MemoryImage> open_image(const Invocation& invocation,
-                                               const std::optional<std::string>& operand);
+/// The image that the command works on: the operand, or -c (once for each file of a split dump), or the
+/// default. Throws UsageError for both an operand and -c.
+std::vector<std::string> image_paths(const Invocation& invocation, std::optional<std::string> operand);
 /// Opens the image and prepares its machine as the options say.
 std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
-                                               const std::optional<std::string>& operand, bool explain);
+                                               const std::vector<std::string>& paths, bool explain);
 
 /// An error together with what is odd about the image, its note and its facts: most often that is why.
 class ExplainedError : public Error {

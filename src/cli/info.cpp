@@ -50,7 +50,7 @@ Report run(const Invocation& invocation) {
   const bool explain = invocation.flag("--explain");
   const auto operand =
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
-  const auto machine = open_machine(invocation, operand, explain);
+  const auto machine = open_machine(invocation, image_paths(invocation, operand), explain);
 
   Report report{"info", {{facts_spec(), {}}}, {}, ExitStatus::complete};
   if (explain) report.tables.push_back({candidates_spec(), {}});

@@ -191,7 +191,7 @@ Report run(const Invocation& invocation) {
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
   const bool levels = invocation.flag("--levels");
   const pages::CensusOptions options{parse_threads(invocation), levels, invocation.flag("--exact")};
-  const auto machine = open_machine(invocation, operand, false);
+  const auto machine = open_machine(invocation, image_paths(invocation, operand), false);
   const Census census = count_pages(*machine, options);
 
   Report report{"mem-usage", {{pages_spec(), {}}, {of_which_spec(), {}}, {totals_spec(), {}}}, {}, {}};

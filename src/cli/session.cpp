@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "image/open.h"
-#include "image/raw_image.h"
 
 namespace kvista::cli {
 namespace {
@@ -67,33 +66,20 @@ std::vector<OptionSpec> machine_options() {
           {"--vmcoreinfo", "FILE", "take VMCOREINFO from this text file and not from the image"}};
 }
 
-std::unique_ptr<image::MemoryImage> open_image(const Invocation& invocation,
-                                               const std::optional<std::string>& operand) {
+std::vector<std::string> image_paths(const Invocation& invocation, std::optional<std::string> operand) {
   if (operand && !invocation.images.empty())
     throw UsageError(fmt::format("two images are given: -c {} and {}", invocation.images.front(), *operand));
-  if (operand) return image::open_image(*operand);
-  if (invocation.images.empty()) return image::open_image(image::default_image_path());
-  if (invocation.images.size() == 1) return image::open_image(invocation.images.front());
-  std::vector<image::RawPiece> pieces;
-  for (const std::string& path : invocation.images) {
-    const auto piece = image::parse_raw_piece(path);
-    if (!piece)
-      throw UsageError(
-          fmt::format("-c is given more than once, and {} is not FILE@ADDRESS: only raw memory is "
-                      "read from several files",
-                      path));
-    pieces.push_back(*piece);
-  }
-  return image::open_raw_set(pieces);
+  if (operand) return {*operand};
+  return invocation.images.empty() ? std::vector{image::default_image_path()} : invocation.images;
 }
 
 std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
-                                               const std::optional<std::string>& operand, bool explain) {
+                                               const std::vector<std::string>& paths, bool explain) {
   machine::Options options;
   options.explain = explain;
   for (const std::string& text : invocation.values("--set")) options.overrides.insert(parse_override(text));
   options.vmcoreinfo_file = invocation.value("--vmcoreinfo").value_or("");
-  return std::make_unique<machine::Machine>(open_image(invocation, operand), std::move(options));
+  return std::make_unique<machine::Machine>(image::open_image_set(paths), std::move(options));
 }
 
 ExplainedError::ExplainedError(const Error& error, const machine::Machine& machine)

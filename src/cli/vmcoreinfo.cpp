@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "image/open.h"
 #include "vmcoreinfo/locate.h"
 
 namespace kvista::cli {
@@ -39,7 +40,7 @@ Cell value_of(const Entry& entry) {
 Report run(const Invocation& invocation) {
   const auto operand =
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
-  const auto image = open_image(invocation, operand);
+  const auto image = image::open_image_set(image_paths(invocation, operand));
   const auto located = vmcoreinfo::locate(*image);
   if (!located)
     throw NotFound(

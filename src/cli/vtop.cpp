@@ -84,7 +84,7 @@ Report run(const Invocation& invocation) {
   const auto number = vmcoreinfo::parse_number(text, true);
   if (!number) throw UsageError(fmt::format("vtop {}: expected an address in hexadecimal", text));
   const VirtAddr address{*number};
-  const auto machine = open_machine(invocation, std::nullopt, false);
+  const auto machine = open_machine(invocation, image_paths(invocation, std::nullopt), false);
   const auto space = space_of(*machine);
   const Walk walk = space.walk(address);
 

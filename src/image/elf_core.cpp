@@ -231,4 +231,13 @@ ElfCore read_elf_core(const File& file, uint64_t size) {
   return core;
 }
 
+std::vector<Note> read_note_list(const File& file, ByteOrder order, uint64_t offset, uint64_t size) {
+  std::vector<Note> notes;
+  if (offset >= file.size()) return notes;
+  NoteReader reader(file, order, offset, std::min(size, file.size() - offset));
+  Note note;
+  while (reader.next(note)) notes.push_back(note);
+  return notes;
+}
+
 }  // namespace kvista::image

@@ -41,4 +41,7 @@ bool looks_like_elf(std::span<const std::byte> head);
 /// headers are cut. `size` bounds what is believed; UINT64_MAX for files of unknown size (/proc/kcore).
 ElfCore read_elf_core(const File& file, uint64_t size);
 
+/// The ELF notes in `size` bytes of the file at `offset`, as far as they make sense and are there.
+std::vector<Note> read_note_list(const File& file, ByteOrder order, uint64_t offset, uint64_t size);
+
 }  // namespace kvista::image

@@ -15,6 +15,8 @@
 #include "image/elf_core.h"
 #include "image/elf_image.h"
 #include "image/flattened.h"
+#include "image/kdump_header.h"
+#include "image/kdump_image.h"
 #include "image/lime_image.h"
 #include "image/live.h"
 #include "image/raw_image.h"
@@ -41,6 +43,7 @@ std::unique_ptr<MemoryImage> open_live_devmem(const std::string& path) {
 
 constexpr std::array kFormats = {
     Format{"ELF core", looks_like_elf, open_elf},
+    Format{"kdump-compressed", looks_like_kdump, open_kdump},
     Format{"LiME", looks_like_lime, open_lime},
 };
 
@@ -57,10 +60,6 @@ std::string describe_head(std::span<const std::byte> head) {
     const char* what;
   };
   static constexpr Known kKnown[] = {
-      {"KDUMP   ",
-       "a kdump-compressed dump, which this version does not read yet: take an ELF dump (makedumpfile -E, "
-       "virsh dump --memory-only, dump-guest-memory)"},
-      {"DISKDUMP", "a diskdump, which this version does not read yet"},
       {"makedumpfile", "a flattened stream within a flattened stream: the file is damaged"},
       {"AVML", "an AVML dump, which this version does not read yet"},
       {"\x1f\x8b", "gzip-compressed data: decompress it first"},
@@ -89,6 +88,17 @@ std::unique_ptr<MemoryImage> open_by_content(File file) {
   for (const Format& format : kFormats)
     if (format.probe(head)) return format.open(std::move(file));
   throw FormatError(fmt::format("{}: {}", file.path(), describe_head(head)), 0);
+}
+
+File open_split_part(const std::string& path) {
+  File file = File::open(path);
+  std::array<std::byte, kHeadSize> buffer{};
+  if (looks_like_kdump(std::span(buffer).first(file.read_at(0, buffer)))) return file;
+  throw FormatError(fmt::format("{}: not a part of a split dump: several images are read together only where "
+                                "they are the parts of one (makedumpfile --split), or raw memory "
+                                "(FILE@ADDRESS for each)",
+                                path),
+                    0);
 }
 
 }  // namespace
@@ -122,6 +132,24 @@ std::unique_ptr<MemoryImage> open_image(const std::string& path) {
     if (stream.warnings.empty()) throw;
     throw FormatError(fmt::format("{} ({})", error.what(), stream.warnings.front()), error.offset());
   }
+}
+
+std::unique_ptr<MemoryImage> open_image_set(const std::vector<std::string>& paths) {
+  if (paths.size() == 1) return open_image(paths.front());
+  std::vector<RawPiece> pieces;
+  std::string other;
+  for (const std::string& path : paths) {
+    if (const auto piece = parse_raw_piece(path))
+      pieces.push_back(*piece);
+    else
+      other = path;
+  }
+  if (other.empty()) return open_raw_set(pieces);
+  if (!pieces.empty())
+    throw UsageError(fmt::format("raw memory is given as FILE@ADDRESS, and {} without an address", other));
+  std::vector<File> files;
+  for (const std::string& path : paths) files.push_back(open_split_part(path));
+  return open_kdump_set(std::move(files));
 }
 
 std::string default_image_path() {

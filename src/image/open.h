@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "image/memory_image.h"
@@ -22,6 +23,11 @@ std::span<const Format> formats();
 
 /// Opens `path`. Throws AccessError, FormatError or Unsupported with one sentence that says what was found.
 std::unique_ptr<MemoryImage> open_image(const std::string& path);
+
+/// Opens the files of a split dump, or of raw memory (FILE@BASE each), in any order, as one image; a single
+/// path as `open_image` does. Throws as `open_image`, FormatError where the files do not belong together, and
+/// UsageError where only some have an address.
+std::unique_ptr<MemoryImage> open_image_set(const std::vector<std::string>& paths);
 
 /// The image that is meant where none is named: /proc/vmcore where that exists, else the running kernel.
 std::string default_image_path();

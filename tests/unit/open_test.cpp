@@ -65,7 +65,7 @@ TEST(OpenImage, NamesTheFormatsThatItKnowsOf) {
     std::string_view head;
     const char* what;
   };
-  for (const Case& c : {Case{"KDUMP   \x06", "kdump-compressed"}, Case{"DISKDUMP", "diskdump"},
+  for (const Case& c : {Case{"KDUMP   \x06", "kdump header"}, Case{"DISKDUMP", "kdump header"},
                         Case{"EMiL\x01", "LiME"}, Case{"AVML\x01", "AVML"}, Case{"\x1f\x8b\x08", "gzip"},
                         Case{"\xfd"
                              "7zXZ",
