@@ -178,6 +178,30 @@ TEST(PrintkRing, IsFoundWithoutItsEnds) {
   EXPECT_THAT(log.why_damaged, HasSubstr("first and last id"));
 }
 
+// Whatever byte is wrong: an end, no more records than there are, and an error or a count for what is lost.
+TEST(PrintkRing, SurvivesAnyByteDamagedAndAnyCut) {
+  Ring ring;
+  for (int i = 0; i < 11; ++i) ring.add(fmt::format("record {}", i));
+  const auto survives = [](const Ring& damaged) {
+    try {
+      EXPECT_LE(damaged.read().records.size(), 1U << 16);
+    } catch (const FormatError&) {
+      // One sentence is as good.
+    }
+  };
+  for (std::byte& byte : ring.bytes) {
+    for (const std::byte damage : {std::byte{0xff}, std::byte{0x01}, std::byte{0x80}}) {
+      byte ^= damage;
+      survives(ring);
+      byte ^= damage;
+    }
+  }
+  while (!ring.bytes.empty()) {
+    ring.bytes.pop_back();
+    survives(ring);
+  }
+}
+
 TEST(PrintkRing, RefusesAbsurdSizes) {
   Ring ring;
   put<uint32_t>(ring.bytes, 64, 40);
