@@ -21,6 +21,7 @@ struct OptionSpec {
   std::string value_name;  ///< "FILE"; empty for a flag
   std::string help;
   bool repeatable = false;
+  char letter = 0;  ///< its short form: 'T' for "-T"; 0: none
 };
 
 struct OperandSpec {
@@ -55,6 +56,7 @@ struct Command {
 /// All commands, in the order of the help text.
 std::span<const Command> commands();
 
+Command make_dmesg();
 Command make_info();
 Command make_mem_usage();
 Command make_vmcoreinfo();

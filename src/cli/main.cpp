@@ -51,6 +51,11 @@ void add_output_options(CLI::App& app, Output& output) {
   app.add_flag("--no-color", output.no_color, "no colour, not even on a terminal");
 }
 
+// "-T,--ctime": what CLI11 takes for a name.
+std::string names_of(const OptionSpec& spec) {
+  return spec.letter == 0 ? spec.name : fmt::format("-{},{}", spec.letter, spec.name);
+}
+
 CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   CLI::App* sub = app.add_subcommand(command.name, command.summary);
   sub->footer(fmt::format("Example:\n  {}\n\n{}", command.example, kExitStatuses));
@@ -61,9 +66,9 @@ CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   }
   for (const OptionSpec& spec : command.options) {
     if (spec.value_name.empty())
-      sub->add_flag(spec.name, parsed.flags[spec.name], spec.help);
+      sub->add_flag(names_of(spec), parsed.flags[spec.name], spec.help);
     else
-      sub->add_option(spec.name, parsed.values[spec.name], spec.help)
+      sub->add_option(names_of(spec), parsed.values[spec.name], spec.help)
           ->type_name(spec.value_name)
           ->expected(1)
           ->allow_extra_args(false)
@@ -206,8 +211,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 std::span<const Command> commands() {
-  static const std::vector<Command> kCommands = {make_info(), make_mem_usage(), make_vmcoreinfo(),
-                                                 make_vtop()};
+  static const std::vector<Command> kCommands = {make_info(), make_mem_usage(), make_dmesg(),
+                                                 make_vmcoreinfo(), make_vtop()};
   return kCommands;
 }
 

@@ -51,6 +51,19 @@ def run(binary: Path, *arguments: str, timeout: float = 120) -> Report:
     return Report(done.stdout, f"kvista {arguments[0]}")
 
 
+def run_text(binary: Path, *arguments: str, timeout: float = 120) -> bytes:
+    """Run kvista on the host and return what it prints, byte for byte; any status but 0 is an error."""
+    command = [str(binary), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise lab.LabError(f"{' '.join(command)} does not run: {error}.") from error
+    if done.returncode != 0:
+        words = done.stderr.decode("utf-8", "replace").strip()
+        raise lab.LabError(f"{' '.join(command)} ended with status {done.returncode}: {words}")
+    return done.stdout
+
+
 def page_classes(tool: Path, image: Path) -> bytes:
     """One byte for each page frame of an image, as the test tool writes them."""
     with tempfile.TemporaryDirectory() as folder:

@@ -26,6 +26,9 @@ COMMANDS = {
     "mem_usage": "kvista mem-usage --json",
     "mem_usage_text": "kvista mem-usage",
     "vmcoreinfo": "kvista vmcoreinfo",
+    "dmesg": "kvista dmesg",
+    "dmesg_cleared": "kvista dmesg --since-clear",
+    "dmesg_json": "kvista dmesg --json",
     "dev_mem": "kvista -c /dev/mem info",
 }
 """What the tests run live. Each leaves NAME.stdout, NAME.stderr, NAME.status and the kernel's

@@ -14,6 +14,7 @@ import facts
 import initramfs
 import kvista
 import lab
+import logs
 import pageflags as pf
 from compare import Difference, Rule
 from oracles import Oracle
@@ -252,6 +253,28 @@ class Facts(unittest.TestCase):
             self.assertEqual(list(oracle.impossible_classes()), ["unaccepted"])
             with self.assertRaises(lab.LabError):
                 oracle.text("zoneinfo")
+
+
+
+class Logs(unittest.TestCase):
+    """The kernel's log."""
+
+    def test_text(self) -> None:
+        raw = b"[ 1.0] gr\xc3\xbcn \x1b[0m\tand \xff\n"
+        self.assertEqual(logs.printed(raw), b"[ 1.0] gr\xc3\xbcn \\x1b[0m\tand \\xff\n")
+        self.assertEqual(logs.check_text(b"a\n", b"a\nb\n", 1, "log"), [])
+        self.assertIn("line 1", logs.check_text(b"a\n", b"b\n", 1, "log")[0])
+        self.assertIn("only 1 lines", logs.check_text(b"a\n", b"a\n", 2, "log")[0])
+        self.assertIn("2 bytes", logs.check_text(b"a\nb\n", b"a\n", 1, "log")[0])
+
+    def test_records(self) -> None:
+        kmsg = b"".join(b"29,%d,1500000,-;t\\x0at\n SUBSYSTEM=pci\n DEVICE=+pci:0\n\n" % seq for seq in range(logs.LEAST_RECORDS))
+        row = {"time_ns": 1500000999, "facility": "daemon", "level": "notice", "subsystem": "pci", "device": "+pci:0", "message": "t\nt"}
+        rows = [{"seq": seq, **row} for seq in range(logs.LEAST_RECORDS)]
+        self.assertEqual(logs.check_records(kmsg, rows), [])
+        self.assertIn("instead of", logs.check_records(kmsg, [*rows[:-1], {**rows[-1], "level": "info"}])[0])
+        self.assertIn("records, /dev/kmsg", logs.check_records(kmsg, rows[:-1])[0])
+        self.assertIn("Only", logs.check_records(kmsg[: len(kmsg) // 2], rows)[0])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import facts
 import kvista
 import lab
 import live
+import logs
 import pageflags
 from dumpfile import Dump
 from oracles import Oracle
@@ -94,6 +95,7 @@ def check_dump(trial: Trial, binary: Path, tool: Path, found: capture.Capture) -
         return check_classes(classes, found, suite)
 
     trial.step("dump: the class of every page", compare_pages)
+    trial.step("dump: dmesg", lambda: logs.check_dump(binary, found.dump, found.oracle))
     trial.step("dump: mem-usage", lambda: facts.check_census(kvista.run(binary, "mem-usage", image), classes, oracle))
 
 
@@ -170,6 +172,7 @@ def check_live(trial: Trial, static: Path, suite: str, variant: str, impossible:
         trial.step("live: facts", lambda: check_facts(run.report("info"), run.oracle, suite, True))
         trial.step("live: info --explain", lambda: check_explained(run.report("explain")))
         trial.step("live: mem-usage", lambda: check_live_census(run, impossible))
+        trial.step("live: dmesg", lambda: logs.check_live(run.path, run.report("dmesg_json").table("messages")))
         trial.step("live: texts", lambda: check_live_texts(run))
 
 

@@ -2,6 +2,7 @@
  * guest. All memory it needs is there, touched and locked before the first snapshot; nothing is written
  * to a file before the second one. usage: oracle DIRECTORY */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 
 #define MAX_PAGES (4UL << 20)
 #define TEXT_SIZE (64UL << 10)
+#define LOG_SIZE (1UL << 20)
+#define RECORD_SIZE 8192
 #define QUIET_PAGES 150
 #define TRIES 40
 
@@ -19,6 +22,7 @@ struct source {
 	const char *name;
 	const char *path;
 	size_t room;
+	int records; /* of /dev/kmsg: one a read() */
 	int file;
 	char *data[2];
 	size_t size[2];
@@ -31,6 +35,7 @@ static struct source sources[] = {
 	{.name = "zoneinfo", .path = "/proc/zoneinfo", .room = TEXT_SIZE},
 	{.name = "meminfo", .path = "/proc/meminfo", .room = TEXT_SIZE},
 	{.name = "vmstat", .path = "/proc/vmstat", .room = TEXT_SIZE},
+	{.name = "kmsg", .path = "/dev/kmsg", .room = LOG_SIZE, .records = 1},
 };
 #define SOURCES (sizeof sources / sizeof sources[0])
 
@@ -55,6 +60,22 @@ static size_t read_all(int file, char *into, size_t room) {
 	return got;
 }
 
+/* All records of the log, each followed by an empty line. */
+static size_t read_log(int file, char *into, size_t room) {
+	size_t got = 0;
+	lseek(file, 0, SEEK_SET);
+	while (got + RECORD_SIZE + 1 < room) {
+		ssize_t n = read(file, into + got, RECORD_SIZE);
+		if (n < 0 && (errno == EPIPE || errno == EINTR)) /* overwritten meanwhile: go on behind it */
+			continue;
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+		into[got++] = '\n';
+	}
+	return got;
+}
+
 /* How many page frames the kernel has: the size of kpageflags, found with a small buffer. */
 static size_t count_pages(int file) {
 	static uint64_t buffer[8192];
@@ -66,7 +87,8 @@ static size_t count_pages(int file) {
 
 static void take(int which) {
 	for (size_t i = 0; i < SOURCES; i++)
-		sources[i].size[which] = read_all(sources[i].file, sources[i].data[which], sources[i].room);
+		sources[i].size[which] = (sources[i].records ? read_log : read_all)(sources[i].file, sources[i].data[which],
+		                                                                   sources[i].room);
 }
 
 /* Waits until hardly any page changes within a third of a second; says how many still did. */
@@ -110,7 +132,7 @@ int main(int argc, char **argv) {
 	if (argc != 2)
 		return 3;
 	for (size_t i = 0; i < SOURCES; i++)
-		if ((sources[i].file = open(sources[i].path, O_RDONLY)) < 0)
+		if ((sources[i].file = open(sources[i].path, O_RDONLY | O_NONBLOCK)) < 0)
 			die(sources[i].path);
 	size_t pages = count_pages(sources[0].file);
 	for (size_t i = 0; i < SOURCES; i++) {
