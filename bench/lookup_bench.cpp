@@ -12,7 +12,7 @@
 #include "decode/kallsyms.h"
 #include "image/extent_map.h"
 #include "images/kallsyms_builder.h"
-#include "vmcoreinfo/vmcoreinfo.h"
+#include "kvista/vmcoreinfo.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include "pages/frame_scan.h"
 #include "pages/page_classifier.h"
 #include "pages/page_rules.h"
-#include "vmcoreinfo/vmcoreinfo.h"
+#include "kvista/vmcoreinfo.h"
 
 namespace {
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Checks every #include of src/ against the floors of ARCHITECTURE.md: check_includes.py SOURCE | --self-test.
+"""Checks every #include of src/ and include/ against the floors of ARCHITECTURE.md: check_includes.py SOURCE | --self-test.
 
 A folder of src/ is a floor. The table says which floors it may use; what those may use, it may use too. The table
-and src/CMakeLists.txt must say the same.
+and src/CMakeLists.txt must say the same. A header of include/kvista/ belongs to the floor that names it there, and
+includes only others of its kind.
 """
 
 import pathlib
@@ -13,6 +14,7 @@ import tempfile
 LEAST_INCLUDES = 100
 ROW = re.compile(r"^\|\s*`src/(\w+)/`\s*\|.*\|([^|]*)\|\s*$", re.MULTILINE)
 FLOOR = re.compile(r"^kvista_floor\((\w+)\n([^)]*)\)", re.MULTILINE)
+SOURCE = re.compile(r"\.(h|cpp|h\.in)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
@@ -34,6 +36,12 @@ def floors_of_cmake(text):
             for name, rest in FLOOR.findall(text)}
 
 
+def owners_of_headers(text):
+    """The floor of each public header: "kvista/kernel.h" -> "kernel"."""
+    return {f"kvista/{header}": name for name, rest in FLOOR.findall(text)
+            for header in (re.search(r"PUBLIC_HEADERS ([^)]+)", rest) or [None, ""])[1].split()}
+
+
 def with_transitive(floors):
     allowed = {}
     for name, uses in floors.items():  # from the ground up
@@ -44,28 +52,34 @@ def with_transitive(floors):
 def check_tree(top):
     """The number of includes checked, and a sentence for each thing that is wrong."""
     floors = floors_of_table((top / "ARCHITECTURE.md").read_text())
+    cmake = (top / "src/CMakeLists.txt").read_text()
+    owners = owners_of_headers(cmake)
     wrong = []
-    if floors_of_cmake((top / "src/CMakeLists.txt").read_text()) != floors:
+    if floors_of_cmake(cmake) != floors:
         wrong.append("ARCHITECTURE.md and src/CMakeLists.txt name different floors, or different uses of them")
     allowed = with_transitive(floors)
     checked = 0
-    for path in sorted(p for p in (top / "src").rglob("*") if p.suffix in (".h", ".cpp")):
-        floor = path.relative_to(top / "src").parts[0]
+    for path in sorted(p for folder in ("src", "include") for p in (top / folder).rglob("*") if SOURCE.search(p.name)):
+        public = path.relative_to(top).parts[0] == "include"
+        name = str(path.relative_to(top / "include" if public else top / "src")).removesuffix(".in")
+        floor = owners.get(name) if public else name.split("/")[0]
         if floor not in allowed:
-            wrong.append(f"{path}: src/{floor}/ is no floor of ARCHITECTURE.md")
+            wrong.append(f"{path}: it belongs to no floor of ARCHITECTURE.md")
             continue
         for include in INCLUDE.findall(path.read_text()):
             checked += 1
-            if include.split("/")[0] not in allowed[floor] or "/" not in include:
-                wrong.append(f'{path}: #include "{include}": {floor} may use {", ".join(sorted(allowed[floor]))}')
+            folder = owners.get(include) or include.split("/")[0]
+            if folder not in allowed[floor] or "/" not in include or (public and include not in owners):
+                wrong.append(f'{path}: #include "{include}": {floor} may use {", ".join(sorted(allowed[floor]))}'
+                             + ", and a public header public ones only" * public)
     return checked, wrong
 
 
 def build_tree(top, files):
     table = "| folder | what | may use |\n|---|---|---|\n"
     table += "| `src/base/` | ground | |\n| `src/image/` | first | base |\n| `src/cli/` | top | image |\n"
-    cmake = "kvista_floor(base\n  SOURCES a.cpp)\nkvista_floor(image\n  SOURCES b.cpp\n  USES base)\n"
-    cmake += "kvista_floor(cli\n  SOURCES c.cpp\n  USES image)\n"
+    cmake = "kvista_floor(base\n  SOURCES a.cpp\n  PUBLIC_HEADERS a.h b.h)\nkvista_floor(image\n  SOURCES b.cpp\n  USES base)\n"
+    cmake += "kvista_floor(cli\n  SOURCES c.cpp\n  USES image\n  PUBLIC_HEADERS top.h)\n"
     for name, text in {"ARCHITECTURE.md": table, "src/CMakeLists.txt": cmake, **files}.items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text(text)
@@ -81,6 +95,14 @@ SELF_TESTS = [
     ("src/image/a.h", '#include "b.h"\n', True),
     ("src/image/a.h", '#include "../cli/a.h"\n', True),
     ("src/other/a.h", "", True),
+    ("src/image/a.h", '#include "kvista/a.h"\n', False),
+    ("src/image/a.h", '#include "kvista/top.h"\n', True),
+    ("src/image/a.h", '#include "kvista/none.h"\n', True),
+    ("include/kvista/top.h", '#include "kvista/a.h"\n', False),
+    ("include/kvista/top.h", '#include "image/a.h"\n', True),
+    ("include/kvista/a.h", '#include "kvista/top.h"\n', True),
+    ("include/kvista/a.h", '#include "base/b.h"\n', True),
+    ("include/kvista/unknown.h", "", True),
     ("ARCHITECTURE.md", "| `src/base/` | ground | |\n| `src/image/` | first | |\n| `src/cli/` | top | image |\n", True),
 ]
 

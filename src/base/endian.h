@@ -8,9 +8,9 @@
 #include <cstring>
 #include <span>
 
-namespace kvista {
+#include "kvista/byte_order.h"
 
-enum class ByteOrder { little, big };
+namespace kvista {
 
 constexpr ByteOrder kHostByteOrder =
     std::endian::native == std::endian::little ? ByteOrder::little : ByteOrder::big;

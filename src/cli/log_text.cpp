@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "machine/fact.h"
+#include "kvista/fact.h"
 
 namespace kvista::cli {
 namespace {

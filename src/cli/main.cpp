@@ -15,7 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/command.h"
-#include "cli/version.h"
+#include "kvista/version.h"
 
 namespace kvista::cli {
 namespace {
@@ -172,7 +172,7 @@ int print_schema(const std::string& name) {
 int run(int argc, char** argv) {
   CLI::App app(kAbout, "kvista");
   app.footer(fmt::format("kvista COMMAND -h has an example of each command.\n{}", kExitStatuses));
-  app.set_version_flag("--version", fmt::format("kvista {}\nLicence: LGPL-2.1-or-later", kVersion));
+  app.set_version_flag("--version", fmt::format("kvista {}\nLicence: {}", kVersion, kLicence));
   app.require_subcommand(1);
 
   Parsed parsed;

@@ -1,5 +1,5 @@
 // kvista vmcoreinfo: what the kernel tells about itself.
-#include "vmcoreinfo/vmcoreinfo.h"
+#include "kvista/vmcoreinfo.h"
 
 #include <fmt/format.h>
 

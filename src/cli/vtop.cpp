@@ -6,7 +6,7 @@
 #include "arch/x86_64/layout.h"
 #include "base/error.h"
 #include "cli/command.h"
-#include "vmcoreinfo/vmcoreinfo.h"
+#include "kvista/vmcoreinfo.h"
 
 namespace kvista::cli {
 namespace {

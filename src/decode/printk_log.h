@@ -1,35 +1,12 @@
-// A kernel's log, decoded: what the decoders of its three forms have in common.
+// What the decoders of the log's three forms have in common.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
-#include <vector>
+#include <utility>
+
+#include "kvista/printk_log.h"
 
 namespace kvista::decode {
-
-/// One message of the kernel's log. What a form of the log does not hold is nothing.
-struct PrintkRecord {
-  std::optional<uint64_t> seq;        ///< its number since boot
-  std::optional<uint64_t> ts_nsec;    ///< since boot
-  std::optional<uint8_t> facility;    ///< as syslog(3) numbers them
-  std::optional<uint8_t> level;       ///< 0 (emerg) to 7 (debug)
-  std::optional<uint32_t> caller_id;  ///< a thread's number; with bit 31 set that of a CPU
-  std::string text;                   ///< the message as it was written, any bytes
-  std::string subsystem, device;      ///< which device it is about; empty for none
-};
-
-/// The log, and what of it could not be had.
-struct PrintkLog {
-  std::vector<PrintkRecord> records;  ///< oldest first
-  /// The first record that was written after the log was last cleared; nothing where that is not known.
-  std::optional<size_t> first_since_clear;
-  uint64_t damaged = 0;     ///< records that are not sound, or not in the image
-  std::string why_damaged;  ///< of the first of these: a clause
-  bool cut = false;         ///< how many records follow the damage cannot be told
-  uint64_t unfinished = 0;  ///< records that were being written
-  uint64_t textless = 0;    ///< records for whose text the kernel had no room
-};
 
 /// Counts `count` damaged records of `log`; the first time, `why` is kept.
 inline void add_damage(PrintkLog& log, std::string why, uint64_t count = 1) {

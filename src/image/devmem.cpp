@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/endian.h"
 #include "base/error.h"
 #include "image/extent_map.h"
 #include "image/live.h"

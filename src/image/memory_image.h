@@ -9,31 +9,10 @@
 #include <vector>
 
 #include "base/address.h"
-#include "base/endian.h"
 #include "base/file.h"
+#include "kvista/image.h"
 
 namespace kvista::image {
-
-/// A page has a state, not only bytes. A missing page is never zeros.
-enum class PageState {
-  present,      ///< the bytes are there
-  zero_elided,  ///< known to be zeros, and left out of the file for that
-  excluded,     ///< left out by whoever wrote the dump
-  absent,       ///< a segment's tail beyond its file size: excluded or zero, unknown which
-  lost,         ///< the file should hold it and is cut short
-  unreadable,   ///< reading it failed
-  beyond,       ///< no part of the image covers this address
-};
-
-/// A page state in words for a message: "excluded", "beyond the image" ...
-const char* describe(PageState state);
-
-/// Outcome of a read: the first `done` bytes are good; where that is not all, `state` says why the next is
-/// not.
-struct ReadResult {
-  size_t done = 0;
-  PageState state = PageState::present;
-};
 
 /// One stretch of memory as the image's own headers describe it: evidence, not truth.
 struct Segment {
@@ -49,16 +28,6 @@ struct Note {
   uint32_t type = 0;
   uint64_t offset = 0;  ///< of the descriptor, in the file
   uint64_t size = 0;    ///< of the descriptor
-};
-
-/// What an image says about itself before any kernel knowledge.
-struct Traits {
-  std::string path;
-  std::string format;                        ///< "ELF core", "/proc/kcore" ...
-  ByteOrder byte_order = ByteOrder::little;  ///< of the image's headers
-  unsigned word_size = 8;                    ///< 4 or 8
-  uint16_t elf_machine = 0;                  ///< e_machine; 0 where the format has none
-  bool live = false;                         ///< the memory changes while it is read
 };
 
 /// What a thread looks at an image through: a piece of the file, or a copy.

@@ -10,6 +10,7 @@
 #include "arch/x86_64/paging.h"
 #include "base/address.h"
 #include "image/memory_image.h"
+#include "kvista/translation.h"
 
 namespace kvista::machine {
 
@@ -21,24 +22,9 @@ struct WalkStep {
   arch::x86_64::Entry entry;
 };
 
-/// How a walk ended.
-enum class WalkEnd {
-  mapped,
-  not_mapped,     ///< an empty entry
-  prot_none,      ///< the last step's entry maps a page that nobody may access
-  swapped,        ///< the last step's entry is a swap entry
-  table_missing,  ///< a page table is not in the image
-  not_canonical,  ///< no address of this kernel
-};
-const char* describe(WalkEnd end);
-
-struct Walk {
+/// A walk with the entries that it read.
+struct Walk : Translation {
   std::vector<WalkStep> steps;
-  WalkEnd end = WalkEnd::not_mapped;
-  PhysAddr phys;           ///< where the address is; valid for `mapped` and `prot_none`
-  uint64_t page_size = 0;  ///< of the leaf
-  PhysAddr missing;        ///< for `table_missing`: the entry that could not be read ...
-  image::PageState missing_state = image::PageState::present;  ///< ... and why
 };
 
 /// A run of virtual memory that is mapped to a run of physical memory.
@@ -46,13 +32,6 @@ struct Mapping {
   VirtAddr virt;
   PhysAddr phys;
   uint64_t size = 0;
-};
-
-/// Outcome of a virtual read: the first `done` bytes are good.
-struct VirtRead {
-  size_t done = 0;
-  WalkEnd end = WalkEnd::mapped;                       ///< why it stopped, if it did:
-  image::PageState state = image::PageState::present;  ///< for `mapped`: the page's state in the image
 };
 
 /// The address space below one root page table. Constant and safe to use from several threads; it keeps no

@@ -16,7 +16,7 @@
 #include "decode/kallsyms.h"
 #include "image/memory_image.h"
 #include "machine/address_space.h"
-#include "machine/fact.h"
+#include "kvista/fact.h"
 #include "vmcoreinfo/locate.h"
 
 namespace kvista::machine {

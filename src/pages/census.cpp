@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "pages/frame_scan.h"
 #include "pages/zones.h"
 
 namespace kvista::pages {

@@ -1,58 +1,10 @@
-// How many frames of each class there are, and how many a dump of each level holds.
+// Counts the frames of an image.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <optional>
-#include <string>
-
+#include "kvista/census.h"
 #include "machine/machine.h"
-#include "pages/frame_scan.h"
-#include "pages/page_class.h"
 
 namespace kvista::pages {
-
-struct CensusOptions {
-  unsigned threads = 1;
-  bool look_for_zeros_elsewhere = false;  ///< sample the other classes for zero pages
-  bool exact = false;                     ///< look at all of their pages, not at a sample
-};
-
-/// How many pages of a class hold only zeros, from those that were looked at.
-struct ZeroShare {
-  uint64_t looked_at = 0;
-  uint64_t zeros = 0;
-};
-
-/// The allocator's own count of free pages against the census.
-struct FreeCheck {
-  uint64_t counted = 0;                ///< frames of class free, less unaccepted ones
-  std::optional<uint64_t> free_lists;  ///< nothing where the zones cannot be read ...
-  std::string why_not;                 ///< ... and why
-};
-
-/// Frames that a dump of a level holds.
-struct LevelCount {
-  uint64_t pages = 0;
-  uint64_t error = 0;  ///< the estimate's: in 19 of 20 cases the true number is within it
-  bool estimate = false;
-};
-
-class Census {
- public:
-  uint64_t total() const;
-  uint64_t count(PageClass page_class) const;
-  /// Frames of a class that have a flag.
-  uint64_t count_flagged(PageClass page_class, ClassFlag flag) const;
-  LevelCount dumpable(unsigned level) const;
-
-  std::array<uint64_t, 256> by_byte{};               ///< frames by ClassByte
-  std::array<ZeroShare, kClassCount> zero_shares{};  ///< by class
-  bool exact = false;
-  ScanGaps gaps;
-  FreeCheck free_check;
-  std::vector<std::string> warnings;
-};
 
 /// Counts all frames of the image. Throws an Error where they cannot be told apart at all.
 Census take_census(machine::Machine& machine, const CensusOptions& options);

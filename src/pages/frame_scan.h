@@ -9,7 +9,8 @@
 #include "base/address.h"
 #include "machine/machine.h"
 #include "pages/memory_map.h"
-#include "pages/page_class.h"
+#include "kvista/census.h"
+#include "kvista/page_class.h"
 #include "pages/page_rules.h"
 
 namespace kvista::pages {
@@ -17,20 +18,6 @@ namespace kvista::pages {
 struct ScanOptions {
   unsigned threads = 1;
   bool find_zeros = true;  ///< read what would be kern_data, and tell the zero pages among it
-};
-
-/// What could not be looked at.
-struct ScanGaps {
-  uint64_t unread = 0;  ///< frames of kern_data whose bytes are not in the image: zero or not, unknown which
-  uint64_t without_struct = 0;  ///< frames in a section whose struct page is not in the image
-  uint64_t without_section =
-      0;  ///< frames that no section has: they have no struct page, and are not visited
-  ScanGaps& operator+=(const ScanGaps& other) {
-    unread += other.unread;
-    without_struct += other.without_struct;
-    without_section += other.without_section;
-    return *this;
-  }
 };
 
 /// The classes of consecutive frames. Frames that are not in the image have class not_in_image.

@@ -1,4 +1,4 @@
-#include "pages/page_class.h"
+#include "kvista/page_class.h"
 
 namespace kvista::pages {
 

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "base/address.h"
-#include "pages/page_class.h"
+#include "kvista/page_class.h"
 #include "pages/page_rules.h"
 
 namespace kvista::pages {

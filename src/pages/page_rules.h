@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "vmcoreinfo/vmcoreinfo.h"
+#include "kvista/vmcoreinfo.h"
 
 namespace kvista::pages {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "image/memory_image.h"
-#include "vmcoreinfo/vmcoreinfo.h"
+#include "kvista/vmcoreinfo.h"
 
 namespace kvista::vmcoreinfo {
 

@@ -1,4 +1,4 @@
-#include "vmcoreinfo/vmcoreinfo.h"
+#include "kvista/vmcoreinfo.h"
 
 #include "fuzz/targets.h"
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "machine/fact.h"
+#include "kvista/fact.h"
 
 namespace kvista::test {
 

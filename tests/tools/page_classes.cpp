@@ -1,4 +1,4 @@
-// page_classes IMAGE OUT: writes one ClassByte (pages/page_class.h) a frame, from frame 0 on, for the lab's
+// page_classes IMAGE OUT: writes one ClassByte (kvista/page_class.h) a frame, from frame 0 on, for the lab's
 // comparison with the kernel's own /proc/kpageflags.
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "machine/fact.h"
+#include "kvista/fact.h"
 
 #include <gtest/gtest.h>
 

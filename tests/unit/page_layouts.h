@@ -14,10 +14,10 @@
 
 #include "base/address.h"
 #include "base/endian.h"
-#include "pages/page_class.h"
+#include "kvista/page_class.h"
 #include "pages/page_classifier.h"
 #include "pages/page_rules.h"
-#include "vmcoreinfo/vmcoreinfo.h"
+#include "kvista/vmcoreinfo.h"
 
 namespace kvista::test {
 

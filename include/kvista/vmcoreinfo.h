@@ -10,13 +10,15 @@
 #include <string_view>
 #include <vector>
 
+#include "kvista/export.h"
+
 namespace kvista::vmcoreinfo {
 
 /// What sort of entry a line is, from its form: KIND(name)=value, or key=value.
 enum class Kind { symbol, size, offset, length, number, text };
 
 /// The kind as it is written in the note: "SYMBOL" ...; "text" for lines without one.
-const char* describe(Kind kind);
+KVISTA_API const char* describe(Kind kind);
 
 struct Entry {
   Kind kind = Kind::text;
@@ -28,7 +30,7 @@ struct Entry {
 };
 
 /// The parsed note. Later lines win over earlier ones of the same key, as for the kernel's own readers.
-class VmcoreInfo {
+class KVISTA_API VmcoreInfo {
  public:
   VmcoreInfo() = default;
   /// Parses `text`. Never throws: what is no entry is left out and said in `warnings()`.
@@ -72,6 +74,6 @@ class VmcoreInfo {
 /// A number as the kernel writes them: "-5075...", "0xff70...", "4096". With `hex` also hexadecimal without a
 /// prefix ("ffffffff9c613700", as SYMBOL and KERNELOFFSET have it). Nothing where the text is no number of 64
 /// bits.
-std::optional<uint64_t> parse_number(std::string_view text, bool hex);
+KVISTA_API std::optional<uint64_t> parse_number(std::string_view text, bool hex);
 
 }  // namespace kvista::vmcoreinfo

@@ -9,7 +9,8 @@
 #include <variant>
 #include <vector>
 
-#include "base/address.h"
+#include "kvista/address.h"
+#include "kvista/export.h"
 
 namespace kvista::machine {
 
@@ -71,7 +72,7 @@ enum class Source {
   derived,     ///< follows from other facts
   documented,  ///< constants of the kernel's documentation
 };
-const char* describe(Source source);
+KVISTA_API const char* describe(Source source);
 
 enum class Verdict {
   chosen,
@@ -80,7 +81,7 @@ enum class Verdict {
   unavailable,
   candidate,  ///< a value that proves nothing
 };
-const char* describe(Verdict verdict);
+KVISTA_API const char* describe(Verdict verdict);
 
 /// What one source said of one fact.
 struct Candidate {
@@ -110,15 +111,15 @@ struct FactInfo {
   const char* description;
 };
 
-const FactInfo& info_of(FactId id);
+KVISTA_API const FactInfo& info_of(FactId id);
 /// All facts, in the order in which they are shown.
-const std::vector<FactInfo>& all_facts();
+KVISTA_API const std::vector<FactInfo>& all_facts();
 /// The fact of that name, or nothing.
-std::optional<FactId> fact_by_name(std::string_view name);
+KVISTA_API std::optional<FactId> fact_by_name(std::string_view name);
 
 /// The value in the fact's form: "0xff11000000000000", "4096", "2026-11-23T18:19:17Z" ...
-std::string format(const FactValue& value, Form form);
+KVISTA_API std::string format(const FactValue& value, Form form);
 /// Reads what `format` writes. Nothing where it makes no sense.
-std::optional<FactValue> parse(std::string_view text, Form form);
+KVISTA_API std::optional<FactValue> parse(std::string_view text, Form form);
 
 }  // namespace kvista::machine

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "kvista/export.h"
+
 namespace kvista::pages {
 
 enum class PageClass : uint8_t {
@@ -56,6 +58,6 @@ struct ClassInfo {
 };
 
 /// All classes that frames of the image can have, in the order in which they are shown.
-const std::array<ClassInfo, kClassCount - 1>& class_infos();
+KVISTA_API const std::array<ClassInfo, kClassCount - 1>& class_infos();
 
 }  // namespace kvista::pages

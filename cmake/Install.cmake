@@ -1,0 +1,41 @@
+# What `cmake --install` installs: the command, the library with what its users need, the static command. The components
+# are the packages of Packages.cmake.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+get_property(public_headers GLOBAL PROPERTY KVISTA_PUBLIC_HEADERS)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kvista)
+set(generated ${PROJECT_BINARY_DIR}/generated)
+
+install(TARGETS kvista RUNTIME COMPONENT kvista)
+if(TARGET kvista-static)
+  install(TARGETS kvista-static RUNTIME COMPONENT kvista-static)
+endif()
+target_include_directories(libkvista INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_compile_features(libkvista INTERFACE cxx_std_20)
+install(TARGETS libkvista EXPORT kvista
+        LIBRARY COMPONENT libkvista NAMELINK_COMPONENT libkvista-dev
+        ARCHIVE COMPONENT libkvista-dev)
+install(FILES ${public_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kvista COMPONENT libkvista-dev)
+
+# find_package(kvista) gives kvista::kvista.
+install(EXPORT kvista NAMESPACE kvista:: FILE kvista-targets.cmake DESTINATION ${package_dir} COMPONENT libkvista-dev)
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/kvista-config.cmake.in ${generated}/kvista-config.cmake
+                              INSTALL_DESTINATION ${package_dir})
+# Before version 1 a minor version may change what the headers say.
+write_basic_package_version_file(${generated}/kvista-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${generated}/kvista-config.cmake ${generated}/kvista-config-version.cmake DESTINATION ${package_dir}
+        COMPONENT libkvista-dev)
+
+# pkg-config's file, by paths that move with it. What a static library needs is private to a shared one.
+list(TRANSFORM KVISTA_LIBRARY_NEEDS PREPEND -l OUTPUT_VARIABLE needs)
+list(JOIN needs " " needs)
+set(pc_needs_of_archive)
+set(pc_needs_of_shared " ${needs} -pthread")
+if(NOT BUILD_SHARED_LIBS)
+  set(pc_needs_of_archive " ${needs} -pthread")
+  set(pc_needs_of_shared)
+endif()
+file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+configure_file(${PROJECT_SOURCE_DIR}/cmake/kvista.pc.in ${generated}/kvista.pc @ONLY)
+install(FILES ${generated}/kvista.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT libkvista-dev)
