@@ -39,3 +39,17 @@ endif()
 file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/kvista.pc.in ${generated}/kvista.pc @ONLY)
 install(FILES ${generated}/kvista.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT libkvista-dev)
+
+# The manual page and the completion are printed by the command itself, so that they say what it does.
+find_program(GZIP gzip REQUIRED)
+set(manual ${generated}/kvista.1.gz)
+set(completion ${generated}/completion/kvista)
+file(MAKE_DIRECTORY ${generated}/completion)
+add_custom_command(OUTPUT ${manual} DEPENDS kvista VERBATIM
+                   COMMAND kvista help --man > ${generated}/kvista.1
+                   COMMAND ${GZIP} -9nkf ${generated}/kvista.1)
+add_custom_command(OUTPUT ${completion} DEPENDS kvista VERBATIM
+                   COMMAND kvista help --completion bash > ${completion})
+add_custom_target(kvista-documents ALL DEPENDS ${manual} ${completion})
+install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT kvista)
+install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT kvista)

@@ -21,13 +21,17 @@ struct OptionSpec {
   std::string value_name;  ///< "FILE"; empty for a flag
   std::string help;
   bool repeatable = false;
-  char letter = 0;  ///< its short form: 'T' for "-T"; 0: none
+  char letter = 0;                        ///< its short form: 'T' for "-T"; 0: none
+  std::vector<std::string> choices = {};  ///< the values that it takes, or what they begin with; none: any
+
+  bool takes_value() const { return !value_name.empty(); }
 };
 
 struct OperandSpec {
   std::string name;  ///< "IMAGE"
   std::string help;
   bool required = false;
+  std::vector<std::string> choices = {};  ///< as of an option
 };
 
 /// What the user asked for.
@@ -53,8 +57,14 @@ struct Command {
   std::function<Report(const Invocation&)> run;
 };
 
-/// All commands, in the order of the help text.
+/// All commands that look at an image, in the order of the help text.
 std::span<const Command> commands();
+/// Those about kvista itself, schema and help: they have no tables, and `run` is empty.
+std::span<const Command> own_commands();
+/// The option before the command: -c IMAGE.
+const OptionSpec& image_option();
+/// What all commands that look at an image take: --json ...
+std::span<const OptionSpec> output_options();
 
 Command make_dmesg();
 Command make_info();

@@ -59,6 +59,12 @@ std::set<uint8_t> parse_levels(const Invocation& invocation) {
   return levels;
 }
 
+std::vector<std::string> level_names() {
+  std::vector<std::string> names;
+  for (uint8_t level = 0; !level_name(level).empty(); ++level) names.emplace_back(level_name(level));
+  return names;
+}
+
 int64_t now(clockid_t clock) {
   timespec time{};
   if (clock_gettime(clock, &time) != 0) throw Error("the system's clock cannot be read");
@@ -190,7 +196,8 @@ Command make_dmesg() {
   std::vector<OptionSpec> options = {
       {"--ctime", "", "times of the clock on the wall, approximately, in UTC", false, 'T'},
       {"--level", "LEVEL[,LEVEL...]",
-       "only messages of these levels: emerg alert crit err warn notice info debug", false, 'l'},
+       "only messages of these levels: emerg alert crit err warn notice info debug", false, 'l',
+       level_names()},
       {"--decode", "", "facility and level before each line", false, 'x'},
       {"--caller", "", "which thread (T) or CPU (C) wrote it, behind the time"},
       {"--since-clear", "", "only what was written after the log was last cleared (dmesg -c)"},

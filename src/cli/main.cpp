@@ -14,68 +14,63 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/about.h"
 #include "cli/command.h"
+#include "cli/help.h"
 #include "kvista/version.h"
 
 namespace kvista::cli {
 namespace {
 
-constexpr const char* kAbout =
-    "kvista looks into a Linux kernel: running, crashed, or saved in a file. It needs no debuginfo.";
-constexpr const char* kExitStatuses =
-    "Exit status: 0 complete, 1 partial (what is missing is on standard error), 2 nothing could be answered, "
-    "3 wrong "
-    "usage.";
-
-// What all commands take.
 struct Output {
-  bool json = false;
-  bool ndjson = false;
-  bool quiet = false;
-  bool no_color = false;
+  explicit Output(const Invocation& invocation)
+      : json(invocation.flag("--json")),
+        ndjson(invocation.flag("--ndjson")),
+        quiet(invocation.flag("--quiet")),
+        no_color(invocation.flag("--no-color")) {}
+  bool json;
+  bool ndjson;
+  bool quiet;
+  bool no_color;
 };
 
 // CLI11 writes what the user gave into these.
 struct Parsed {
   Invocation invocation;
-  Output output;
   std::map<std::string, std::vector<std::string>> values;
   std::map<std::string, bool> flags;
   std::vector<std::string> operands;
 };
-
-void add_output_options(CLI::App& app, Output& output) {
-  app.add_flag("--json", output.json, "print JSON (its schema: kvista schema COMMAND)");
-  app.add_flag("--ndjson", output.ndjson, "print one JSON object a row");
-  app.add_flag("-q,--quiet", output.quiet, "no warnings and no progress");
-  app.add_flag("--no-color", output.no_color, "no colour, not even on a terminal");
-}
 
 // "-T,--ctime": what CLI11 takes for a name.
 std::string names_of(const OptionSpec& spec) {
   return spec.letter == 0 ? spec.name : fmt::format("-{},{}", spec.letter, spec.name);
 }
 
+void add_option(CLI::App& app, const OptionSpec& spec, Parsed& parsed) {
+  if (!spec.takes_value()) {
+    app.add_flag(names_of(spec), parsed.flags[spec.name], spec.help);
+    return;
+  }
+  app.add_option(names_of(spec), parsed.values[spec.name], spec.help)
+      ->type_name(spec.value_name)
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(spec.repeatable ? CLI::MultiOptionPolicy::TakeAll
+                                            : CLI::MultiOptionPolicy::TakeLast);
+}
+
 CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   CLI::App* sub = app.add_subcommand(command.name, command.summary);
-  sub->footer(fmt::format("Example:\n  {}\n\n{}", command.example, kExitStatuses));
+  sub->footer(fmt::format("Example:\n  {}\n\n{}", command.example, exit_status_line()));
   for (const OperandSpec& operand : command.operands) {
     auto* option = sub->add_option(operand.name, parsed.operands, operand.help)->expected(1);
     option->type_name("");
     if (operand.required) option->required();
   }
-  for (const OptionSpec& spec : command.options) {
-    if (spec.value_name.empty())
-      sub->add_flag(names_of(spec), parsed.flags[spec.name], spec.help);
-    else
-      sub->add_option(names_of(spec), parsed.values[spec.name], spec.help)
-          ->type_name(spec.value_name)
-          ->expected(1)
-          ->allow_extra_args(false)
-          ->multi_option_policy(spec.repeatable ? CLI::MultiOptionPolicy::TakeAll
-                                                : CLI::MultiOptionPolicy::TakeLast);
-  }
-  add_output_options(*sub, parsed.output);
+  for (const OptionSpec& spec : command.options) add_option(*sub, spec, parsed);
+  if (command.run)
+    for (const OptionSpec& spec : output_options()) add_option(*sub, spec, parsed);
   return sub;
 }
 
@@ -85,6 +80,7 @@ void collect(Parsed& parsed) {
     if (given) parsed.invocation.options[name] = {""};
   for (const auto& [name, values] : parsed.values)
     if (!values.empty()) parsed.invocation.options[name] = values;
+  parsed.invocation.images = parsed.invocation.values(image_option().name);
 }
 
 bool wants_color(const Output& output, FILE* stream) {
@@ -118,18 +114,19 @@ int fail(const std::string& command, const Output& output, const std::string& me
   return static_cast<int>(status);
 }
 
-int run_command(const Command& command, const Parsed& parsed) {
+int run_command(const Command& command, const Invocation& invocation) {
+  const Output output(invocation);
   try {
-    const Report report = command.run(parsed.invocation);
-    print(report, parsed.output);
+    const Report report = command.run(invocation);
+    print(report, output);
     return static_cast<int>(report.status);
   } catch (const ExplainedError& error) {
-    if (!parsed.output.quiet) print_warnings(error.warnings());
-    return fail(command.name, parsed.output, error.what(), error.exit_status());
+    if (!output.quiet) print_warnings(error.warnings());
+    return fail(command.name, output, error.what(), error.exit_status());
   } catch (const Error& error) {
-    return fail(command.name, parsed.output, error.what(), error.exit_status());
+    return fail(command.name, output, error.what(), error.exit_status());
   } catch (const std::bad_alloc&) {
-    return fail(command.name, parsed.output, "not enough memory", ExitStatus::nothing);
+    return fail(command.name, output, "not enough memory", ExitStatus::nothing);
   }
 }
 
@@ -169,30 +166,48 @@ int print_schema(const std::string& name) {
   return static_cast<int>(ExitStatus::usage);
 }
 
+int print_help(const CLI::App& app, const Invocation& invocation) {
+  const auto shell = invocation.value("--completion");
+  if (shell && *shell != "bash") throw UsageError(fmt::format("help --completion {}: known is bash", *shell));
+  if (shell) {
+    write_out(bash_completion());
+  } else if (invocation.flag("--man")) {
+    write_out(manual_page());
+  } else if (invocation.operands.empty()) {
+    // app.help() would be that of the command `help`.
+    write_out(app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal));
+  } else {
+    const auto subs = app.get_subcommands(
+        [&](const CLI::App* sub) { return sub->get_name() == invocation.operands.front(); });
+    if (subs.empty())
+      throw UsageError(fmt::format("help {}: there is no such command ({})", invocation.operands.front(),
+                                   list_commands()));
+    write_out(subs.front()->help(app.get_name()));
+  }
+  return static_cast<int>(ExitStatus::complete);
+}
+
+int run_own_command(const CLI::App& app, const Command& command, const Invocation& invocation) {
+  try {
+    if (command.name == "schema") return print_schema(invocation.operands.front());
+    return print_help(app, invocation);
+  } catch (const UsageError& error) {
+    fmt::print(stderr, "kvista: {}\n", error.what());
+    return static_cast<int>(error.exit_status());
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app(kAbout, "kvista");
-  app.footer(fmt::format("kvista COMMAND -h has an example of each command.\n{}", kExitStatuses));
+  app.footer(fmt::format("kvista COMMAND -h has an example of each command.\n{}", exit_status_line()));
   app.set_version_flag("--version", fmt::format("kvista {}\nLicence: {}", kVersion, kLicence));
   app.require_subcommand(1);
 
   Parsed parsed;
-  app.add_option(
-         "-c", parsed.invocation.images,
-         "the image that commands work on, before the command; default: /proc/vmcore, or the running kernel")
-      ->type_name("IMAGE")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_option(app, image_option(), parsed);
   std::map<const CLI::App*, const Command*> by_app;
-  for (const Command& command : commands()) by_app[add_command(app, command, parsed)] = &command;
-  std::string schema_command;
-  CLI::App* schema =
-      app.add_subcommand("schema", "print the JSON Schema of what a command prints with --json");
-  schema->add_option("COMMAND", schema_command, "the command")->required()->type_name("");
-  schema->footer(
-      fmt::format("Example:\n  kvista schema mem-usage\n  what a program can rely on in the output of "
-                  "kvista mem-usage --json\n\n{}",
-                  kExitStatuses));
+  for (const auto& group : {commands(), own_commands()})
+    for (const Command& command : group) by_app[add_command(app, command, parsed)] = &command;
 
   try {
     app.parse(argc, argv);
@@ -203,18 +218,12 @@ int run(int argc, char** argv) {
     return static_cast<int>(ExitStatus::usage);
   }
   collect(parsed);
-  const CLI::App* chosen = app.get_subcommands().front();
-  if (chosen == schema) return print_schema(schema_command);
-  return run_command(*by_app.at(chosen), parsed);
+  const Command& command = *by_app.at(app.get_subcommands().front());
+  return command.run ? run_command(command, parsed.invocation)
+                     : run_own_command(app, command, parsed.invocation);
 }
 
 }  // namespace
-
-std::span<const Command> commands() {
-  static const std::vector<Command> kCommands = {make_info(), make_mem_usage(), make_dmesg(),
-                                                 make_vmcoreinfo(), make_vtop()};
-  return kCommands;
-}
 
 // Nothing that was printed may be lost in silence: a full disk shows only now.
 int run_and_flush(int argc, char** argv) {

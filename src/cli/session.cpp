@@ -62,8 +62,11 @@ std::vector<std::string> Invocation::values(std::string_view name) const {
 }
 
 std::vector<OptionSpec> machine_options() {
-  return {{"--set", "FACT=VALUE", "use this value of a machine fact, whatever the image says", true},
-          {"--vmcoreinfo", "FILE", "take VMCOREINFO from this text file and not from the image"}};
+  std::vector<std::string> facts;
+  for (const auto& info : machine::all_facts()) facts.push_back(fmt::format("{}=", info.name));
+  return {
+      {"--set", "FACT=VALUE", "use this value of a machine fact, whatever the image says", true, 0, facts},
+      {"--vmcoreinfo", "FILE", "take VMCOREINFO from this text file and not from the image"}};
 }
 
 std::vector<std::string> image_paths(const Invocation& invocation, std::optional<std::string> operand) {

@@ -1,0 +1,81 @@
+// All commands, and what they have in common.
+#include <fmt/format.h>
+
+#include "cli/about.h"
+#include "cli/command.h"
+
+namespace kvista::cli {
+namespace {
+
+std::vector<std::string> names_of_commands() {
+  std::vector<std::string> names;
+  for (const Command& command : commands()) names.push_back(command.name);
+  return names;
+}
+
+Command make_schema() {
+  return {"schema",
+          "print the JSON Schema of what a command prints with --json",
+          "kvista schema mem-usage\n  what a program can rely on in the output of kvista mem-usage --json",
+          {{"COMMAND", "the command", true, names_of_commands()}},
+          {},
+          {},
+          {}};
+}
+
+Command make_help() {
+  return {"help",
+          "print help, the manual page, or completion for a shell",
+          "kvista help vtop\n  how the command vtop is used",
+          {{"COMMAND", "the command; default: all of kvista", false, names_of_commands()}},
+          {{"--man", "", "the manual page kvista(1), for man -l -"},
+           {"--completion",
+            "SHELL",
+            "a script that completes kvista's command line; for bash",
+            false,
+            0,
+            {"bash"}}},
+          {},
+          {}};
+}
+
+}  // namespace
+
+std::span<const Command> commands() {
+  static const std::vector<Command> kCommands = {make_info(), make_mem_usage(), make_dmesg(),
+                                                 make_vmcoreinfo(), make_vtop()};
+  return kCommands;
+}
+
+std::span<const Command> own_commands() {
+  static const std::vector<Command> kCommands = {make_schema(), make_help()};
+  return kCommands;
+}
+
+const OptionSpec& image_option() {
+  static const OptionSpec kOption = {
+      "-c", "IMAGE",
+      "the image that commands work on, before the command; default: /proc/vmcore, or the running kernel",
+      true};
+  return kOption;
+}
+
+std::span<const OptionSpec> output_options() {
+  static const std::vector<OptionSpec> kOptions = {
+      {"--json", "", "print JSON (its schema: kvista schema COMMAND)"},
+      {"--ndjson", "", "print one JSON object a row"},
+      {"--quiet", "", "no warnings and no progress", false, 'q'},
+      {"--no-color", "", "no colour, not even on a terminal"},
+  };
+  return kOptions;
+}
+
+std::string exit_status_line() {
+  std::string line = "Exit status:";
+  for (const ExitStatusInfo& info : kExitStatuses)
+    line += fmt::format("{} {} {}", info.status == ExitStatus::complete ? "" : ",",
+                        static_cast<int>(info.status), info.meaning);
+  return line + ".";
+}
+
+}  // namespace kvista::cli
