@@ -53,3 +53,6 @@ add_custom_command(OUTPUT ${completion} DEPENDS kvista VERBATIM
 add_custom_target(kvista-documents ALL DEPENDS ${manual} ${completion})
 install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT kvista)
 install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT kvista)
+if(TARGET kvista-static)
+  install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 RENAME kvista-static.1.gz COMPONENT kvista-static)
+endif()
