@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "kvista/vmcoreinfo.h"
 #include "pages/frame_scan.h"
 #include "pages/page_classifier.h"
 #include "pages/page_rules.h"
-#include "kvista/vmcoreinfo.h"
 
 namespace {
 

@@ -63,7 +63,7 @@ class KVISTA_API Kernel {
   /// Opens an image: one path, the parts of a split dump, or raw memory (FILE@ADDRESS, one or several);
   /// without a path /proc/vmcore if there is one, else the running kernel. Throws AccessError, FormatError or
   /// Unsupported.
-  explicit Kernel(std::vector<std::string> paths = {}, KernelOptions options = {});
+  explicit Kernel(const std::vector<std::string>& paths = {}, KernelOptions options = {});
   Kernel(Kernel&& other) noexcept;
   Kernel& operator=(Kernel&& other) noexcept;
   ~Kernel();

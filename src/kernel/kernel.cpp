@@ -60,7 +60,7 @@ class Kernel::Session {
   std::optional<machine::AddressSpace> space_;
 };
 
-Kernel::Kernel(std::vector<std::string> paths, KernelOptions options)
+Kernel::Kernel(const std::vector<std::string>& paths, KernelOptions options)
     : session_(std::make_unique<Session>(paths, std::move(options))) {}
 Kernel::Kernel(Kernel&& other) noexcept = default;
 Kernel& Kernel::operator=(Kernel&& other) noexcept = default;
@@ -125,7 +125,8 @@ uint64_t Kernel::read_number(VirtAddr address, size_t size) const {
 }
 
 machine::Translation Kernel::translate(VirtAddr address) const {
-  return session_->space().walk(address);
+  const machine::Walk walk = session_->space().walk(address);
+  return static_cast<const machine::Translation&>(walk);
 }
 
 pages::Census Kernel::census(const pages::CensusOptions& options) const {

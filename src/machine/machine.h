@@ -15,8 +15,8 @@
 #include "base/address.h"
 #include "decode/kallsyms.h"
 #include "image/memory_image.h"
-#include "machine/address_space.h"
 #include "kvista/fact.h"
+#include "machine/address_space.h"
 #include "vmcoreinfo/locate.h"
 
 namespace kvista::machine {

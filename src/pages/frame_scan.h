@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "base/address.h"
-#include "machine/machine.h"
-#include "pages/memory_map.h"
 #include "kvista/census.h"
 #include "kvista/page_class.h"
+#include "machine/machine.h"
+#include "pages/memory_map.h"
 #include "pages/page_rules.h"
 
 namespace kvista::pages {

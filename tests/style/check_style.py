@@ -18,7 +18,7 @@ def sources(top: pathlib.Path, suffixes: tuple[str, ...], folders: tuple[str, ..
 
 
 def check_format(top: pathlib.Path) -> int:
-    files = sources(top, (".h", ".cpp"), ("src", "tests", "bench"))
+    files = sources(top, (".h", ".cpp"), ("include", "src", "docs", "tests", "bench"))
     print(f"clang-format-{VERSION} over {len(files)} files")
     status = subprocess.run([f"clang-format-{VERSION}", "--dry-run", "--Werror", *files], check=False).returncode
     return status or int(len(files) < LEAST_FILES)

@@ -15,9 +15,9 @@
 #include "base/address.h"
 #include "base/endian.h"
 #include "kvista/page_class.h"
+#include "kvista/vmcoreinfo.h"
 #include "pages/page_classifier.h"
 #include "pages/page_rules.h"
-#include "kvista/vmcoreinfo.h"
 
 namespace kvista::test {
 
