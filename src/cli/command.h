@@ -81,6 +81,10 @@ std::vector<std::string> image_paths(const Invocation& invocation, std::optional
 std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
                                                const std::vector<std::string>& paths, bool explain);
 
+/// The texts of VMCOREINFO that a search found in memory.
+TableSpec notes_spec();
+Table notes_table(const machine::NoteChoice& choice);
+
 /// An error together with what is odd about the image, its note and its facts: most often that is why.
 class ExplainedError : public Error {
  public:

@@ -54,6 +54,8 @@ Report run(const Invocation& invocation) {
 
   Report report{"info", {{facts_spec(), {}}}, {}, ExitStatus::complete};
   if (explain) report.tables.push_back({candidates_spec(), {}});
+  const auto& in_memory = machine->notes_in_memory();
+  if (explain && !in_memory.notes.empty()) report.tables.push_back(notes_table(in_memory));
   std::vector<std::string> missing;
   for (const FactInfo& info : machine::all_facts()) {
     const Fact& fact = machine->fact(info.id);
@@ -69,9 +71,9 @@ Report run(const Invocation& invocation) {
   }
   report.warnings = machine->warnings();
   if (machine->note().empty())
-    report.warnings.push_back(
-        fmt::format("{}: no VMCOREINFO in it: most facts need it; give one with --vmcoreinfo FILE",
-                    machine->image().traits().path));
+    report.warnings.push_back(fmt::format(
+        "{}: {}: most facts need it; give one with --vmcoreinfo FILE", machine->image().traits().path,
+        machine::describe_missing_note(machine->image(), machine->notes_in_memory())));
   if (!missing.empty()) {
     report.status = ExitStatus::partial;
     report.warnings.push_back(fmt::format("not available: {}{}", fmt::join(missing, ", "),
@@ -91,7 +93,7 @@ Command make_info() {
           "none",
           {{"IMAGE", "the image; default: /proc/vmcore, or the running kernel"}},
           options,
-          {facts_spec(), candidates_spec()},
+          {facts_spec(), candidates_spec(), notes_spec()},
           run};
 }
 

@@ -3,9 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "cli/command.h"
 #include "image/open.h"
+#include "machine/note_choice.h"
 #include "vmcoreinfo/locate.h"
 
 namespace kvista::cli {
@@ -37,22 +40,65 @@ Cell value_of(const Entry& entry) {
   return *entry.number;
 }
 
+// What is printed, and what else was found.
+struct Source {
+  vmcoreinfo::VmcoreInfo info;
+  machine::NoteChoice in_memory;
+};
+
+uint64_t parse_address(const std::string& text) {
+  const auto address = vmcoreinfo::parse_number(text, true);
+  if (!address) throw UsageError(fmt::format("--at {}: expected a physical address", text));
+  return *address;
+}
+
+// The text that the user chose of those in memory.
+vmcoreinfo::VmcoreInfo note_at(const machine::NoteChoice& in_memory, uint64_t address,
+                               const std::string& path) {
+  for (const machine::JudgedNote& note : in_memory.notes)
+    if (note.found.address.value == address) return note.found.info;
+  throw NotFound(
+      fmt::format("{}: no VMCOREINFO in memory at {:#x} (--explain shows where one is)", path, address));
+}
+
+Source find_source(const image::MemoryImage& image, const Invocation& invocation) {
+  const std::string& path = image.traits().path;
+  const auto address = invocation.value("--at");
+  if (!address) {
+    if (auto located = vmcoreinfo::locate(image)) return {std::move(located->info), {}};
+  }
+  Source source;
+  if (!image.traits().live) source.in_memory = machine::find_note_in_memory(image);
+  if (address) {
+    source.info = note_at(source.in_memory, parse_address(*address), path);
+  } else if (source.in_memory.located) {
+    source.info = source.in_memory.located->info;
+  } else if (source.in_memory.notes.empty() || !invocation.flag("--explain")) {
+    throw NotFound(fmt::format("{}: {}", path, machine::describe_missing_note(image, source.in_memory)));
+  }
+  return source;
+}
+
 Report run(const Invocation& invocation) {
   const auto operand =
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
   const auto image = image::open_image_set(image_paths(invocation, operand));
-  const auto located = vmcoreinfo::locate(*image);
-  if (!located)
-    throw NotFound(
-        fmt::format("{}: no VMCOREINFO in it (a dump made by QEMU holds one if the guest has the device "
-                    "'-device vmcoreinfo' and the module qemu_fw_cfg)",
-                    image->traits().path));
+  const Source source = find_source(*image, invocation);
   Report report{"vmcoreinfo", {{entries_spec(), {}}}, {}, ExitStatus::complete};
-  for (const Entry& entry : located->info.entries())
+  for (const Entry& entry : source.info.entries())
     report.tables[0].rows.push_back({line_of(entry), describe(entry.kind), entry.name, value_of(entry)});
-  report.warnings.assign(image->warnings().begin(), image->warnings().end());
-  report.warnings.insert(report.warnings.end(), located->info.warnings().begin(),
-                         located->info.warnings().end());
+  if (invocation.flag("--explain")) report.tables.push_back(notes_table(source.in_memory));
+  const auto warn = [&](std::span<const std::string> sentences) {
+    report.warnings.insert(report.warnings.end(), sentences.begin(), sentences.end());
+  };
+  warn(image->warnings());
+  if (!invocation.flag("--at")) warn(source.in_memory.warnings);
+  warn(source.info.warnings());
+  if (source.info.empty()) {
+    report.status = ExitStatus::partial;
+    report.warnings.push_back(fmt::format("{}: {}", image->traits().path,
+                                          machine::describe_missing_note(*image, source.in_memory)));
+  }
   return report;
 }
 
@@ -63,8 +109,9 @@ Command make_vmcoreinfo() {
           "print the VMCOREINFO note",
           "kvista vmcoreinfo vmcore | grep KERNELOFFSET\n  how far KASLR moved the kernel that crashed",
           {{"IMAGE", "the image; default: /proc/vmcore, or the running kernel"}},
-          {},
-          {entries_spec()},
+          {{"--explain", "", "show every VMCOREINFO in the memory of an image that carries none"},
+           {"--at", "ADDRESS", "print the one in memory at this physical address"}},
+          {entries_spec(), notes_spec()},
           run};
 }
 

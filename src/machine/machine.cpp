@@ -108,6 +108,9 @@ Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
     note_ = vmcoreinfo::read_file(options_.vmcoreinfo_file);
   } else if (auto found = vmcoreinfo::locate(*image_, options_.system_root + "/sys/kernel/vmcoreinfo")) {
     note_ = std::move(*found);
+  } else if (!image_->traits().live) {
+    notes_in_memory_ = find_note_in_memory(*image_);
+    if (notes_in_memory_.located) note_ = *notes_in_memory_.located;
   }
   facts_.resize(kFactCount);
   for (const FactInfo& info : all_facts()) facts_.at(static_cast<size_t>(info.id)).id = info.id;
@@ -193,10 +196,12 @@ uint64_t Machine::need_number(FactId id) {
   if (const auto value = number(id)) return *value;
   const FactInfo& info = info_of(id);
   if (note_.info.empty())
-    throw MissingFact(fmt::format("{}: no VMCOREINFO in it, without which {} cannot be established: give one "
-                                  "with --vmcoreinfo FILE, or --set {}=VALUE",
-                                  image_->traits().path, info.name, info.name),
-                      info.name);
+    throw MissingFact(
+        fmt::format("{}: {}; without it {} cannot be established: give one with --vmcoreinfo FILE, "
+                    "or --set {}=VALUE",
+                    image_->traits().path, describe_missing_note(*image_, notes_in_memory_), info.name,
+                    info.name),
+        info.name);
   std::string reasons;
   for (const Candidate& c : fact(id).candidates) {
     if (!c.proves) continue;
@@ -214,6 +219,7 @@ uint64_t Machine::need_number(FactId id) {
 
 std::vector<std::string> Machine::warnings() const {
   std::vector<std::string> all(image_->warnings().begin(), image_->warnings().end());
+  all.insert(all.end(), notes_in_memory_.warnings.begin(), notes_in_memory_.warnings.end());
   const auto of_note = note_.info.warnings();
   all.insert(all.end(), of_note.begin(), of_note.end());
   if (symbols_damaged_ != 0)

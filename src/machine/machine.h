@@ -17,6 +17,7 @@
 #include "image/memory_image.h"
 #include "kvista/fact.h"
 #include "machine/address_space.h"
+#include "machine/note_choice.h"
 #include "vmcoreinfo/locate.h"
 
 namespace kvista::machine {
@@ -62,13 +63,16 @@ struct Options {
 /// change. Asking for facts is for one thread; an AddressSpace taken from here is for all.
 class Machine {
  public:
-  /// Finds the note. Throws Unsupported for an architecture that kvista does not know.
+  /// Finds the note; a dead image that carries none is searched for it. Throws Unsupported for an
+  /// architecture that kvista does not know.
   Machine(std::unique_ptr<image::MemoryImage> image, Options options);
 
   const image::MemoryImage& image() const { return *image_; }
   const vmcoreinfo::VmcoreInfo& note() const { return note_.info; }
-  /// Where the note was found; empty where there is none.
+  /// Where the note was found ("ELF note", "memory at 0x..."); empty where there is none.
   const std::string& note_source() const { return note_.source; }
+  /// What a search through memory found, where the image carries no note.
+  const NoteChoice& notes_in_memory() const { return notes_in_memory_; }
   const Options& options() const { return options_; }
 
   const Fact& fact(FactId id);
@@ -110,6 +114,7 @@ class Machine {
   std::unique_ptr<image::MemoryImage> image_;
   Options options_;
   vmcoreinfo::Located note_;
+  NoteChoice notes_in_memory_;
   const ArchProbes& arch_;
   enum class State { unknown, asking, known };
   std::array<State, kFactCount> states_{};

@@ -28,5 +28,11 @@ struct Utsname {
   std::string machine;
 };
 std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base);
+/// The same where `note` is that of the image's kernel.
+std::optional<Utsname> read_utsname(const image::MemoryImage& image, const vmcoreinfo::VmcoreInfo& note,
+                                    uint64_t phys_base);
+
+/// The encryption masks that a walk is tried with: what the note says, none, and where AMD puts the bit.
+std::vector<uint64_t> possible_masks(const vmcoreinfo::VmcoreInfo& note);
 
 }  // namespace kvista::machine

@@ -184,15 +184,20 @@ Finding cpus_of_system(Machine& machine) {
 }  // namespace
 
 std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base) {
-  const auto symbol = machine.note().symbol("init_uts_ns");
+  return read_utsname(machine.image(), machine.note(), phys_base);
+}
+
+std::optional<Utsname> read_utsname(const image::MemoryImage& image, const vmcoreinfo::VmcoreInfo& note,
+                                    uint64_t phys_base) {
+  const auto symbol = note.symbol("init_uts_ns");
   if (!symbol || VirtAddr{*symbol} < arch::x86_64::kKernelMap) return std::nullopt;
   const PhysAddr at{*symbol - arch::x86_64::kKernelMap.value + phys_base};
   // The kref stood before the name until 9a56493f6942 (5.11), which also exported the offset.
   std::vector<uint64_t> offsets = {0, 4};
-  if (const auto offset = machine.note().offset("uts_namespace.name")) offsets = {*offset};
+  if (const auto offset = note.offset("uts_namespace.name")) offsets = {*offset};
   for (const uint64_t offset : offsets) {
     std::array<std::byte, 6 * kUtsField> name{};
-    if (machine.image().read(at + offset, name).done != name.size()) continue;
+    if (image.read(at + offset, name).done != name.size()) continue;
     const auto field = [&](size_t i) {
       return std::string(as_text(std::span(name).subspan(i * kUtsField, kUtsField)));
     };
