@@ -125,7 +125,9 @@ def ram_pages(oracle: Oracle) -> int:
     return pages - sum((last + 1 - first) // size for first, last in oracle.iomem("Crash kernel"))
 
 
-def check_live_census(run: LiveRun, impossible: dict[str, str]) -> list[str]:
+def check_live_census(
+    run: LiveRun, impossible: dict[str, str], floors: dict[pageflags.PageClass, int] = compare.FLOORS
+) -> list[str]:
     """The page counts of a live kernel, which only stand still roughly."""
     report = run.report("mem_usage")
     problems = facts.check_sums(report)
@@ -135,7 +137,7 @@ def check_live_census(run: LiveRun, impossible: dict[str, str]) -> list[str]:
     print(f"  {total} pages, System RAM has {want}; FREE {facts.counts(report)['FREE']}, buddyinfo {before} and {after}")
     if abs(total - want) > 16:
         problems.append(f"mem-usage counts {total} pages live, /proc/iomem has {want} pages of System RAM.")
-    for page_class, floor in compare.FLOORS.items():
+    for page_class, floor in floors.items():
         if page_class is pageflags.PageClass.NO_STRUCT_PAGE or page_class.name in impossible:
             continue
         if facts.counts(report)[page_class.name] < floor:
