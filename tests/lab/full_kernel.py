@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import struct
 import sys
 import tempfile
 from pathlib import Path
 
 import built_kernel
+import capture
 import compare
 import facts
 import guest
@@ -20,7 +22,7 @@ import lab
 import live
 from oracles import Oracle
 from pageflags import PageClass
-from test_lab import LiveRun, Trial, check_explained, check_facts, check_live_census
+from test_lab import LiveRun, Trial, check_dump, check_explained, check_facts, check_live_census
 
 KNOWN_LIKE = "trixie"
 """The suite whose expectations hold for the built kernel: its source is that suite's."""
@@ -189,11 +191,24 @@ def check_boot(trial: Trial, boot: Boot, name: str, static: Path) -> None:
         trial.step("what later tests need", lambda: check_extras(run.oracle))
 
 
+def check_pages(trial: Trial, binary: Path, tool: Path) -> None:
+    """The class of every page in a dump of the built kernel, against its /proc/kpageflags."""
+    kernel, boot = built_kernel.build("random"), BOOTS["kaslr-5"]
+    with tempfile.TemporaryDirectory(dir=lab.cache_dir()) as folder:
+        into = Path(folder)
+        capture.make(kernel, guest.Variant("pages", boot.cpu, boot.append), "", into)
+        found = capture.Capture(into, json.loads((into / "capture.json").read_text("utf-8")))
+        print(found.describe(), flush=True)
+        check_dump(trial, binary, tool, found, FLOORS)
+
+
 def main() -> int:
     """Check the patches, or build and boot."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--static", type=Path, help="a static kvista for the guest")
-    parser.add_argument("trial", choices=["patches", "build", *BOOTS])
+    parser.add_argument("--kvista", type=Path, required=True, help="kvista for this host")
+    parser.add_argument("--static", type=Path, required=True, help="a static kvista for the guest")
+    parser.add_argument("--classes", type=Path, required=True, help="the test tool page_classes")
+    parser.add_argument("trial", choices=["patches", "build", "pages", *BOOTS])
     arguments = parser.parse_args()
     trial = Trial()
     if arguments.trial == "patches":
@@ -203,8 +218,8 @@ def main() -> int:
     elif arguments.trial == "build":
         for layout in built_kernel.LAYOUTS:
             print(built_kernel.describe(built_kernel.build(layout)), flush=True)
-    elif arguments.static is None:
-        parser.error("a boot needs --static")
+    elif arguments.trial == "pages":
+        check_pages(trial, arguments.kvista, arguments.classes)
     else:
         check_boot(trial, BOOTS[arguments.trial], arguments.trial, arguments.static)
     print(f"{len(trial.problems)} problems" if trial.problems else "no problem", flush=True)
