@@ -73,7 +73,7 @@ def capture(suite: str, variant_name: str, out: Path | None = None) -> Capture:
         new = path.with_name(path.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
-        _make(kernel, variant, key, new)
+        make(kernel, variant, key, new)
         shutil.rmtree(path, ignore_errors=True)
         new.rename(path)
         if out is None:
@@ -88,8 +88,8 @@ def _forget_others(captures: Path, prefix: str, keep: Path) -> None:
             shutil.rmtree(other)
 
 
-def _make(kernel: kernels.Kernel, variant: guest.Variant, key: str, into: Path) -> None:
-    """Boot, dump, collect, describe."""
+def make(kernel: kernels.Kernel, variant: guest.Variant, key: str, into: Path) -> None:
+    """Boot, dump, collect, describe; `into` is a directory that exists."""
     start = time.monotonic()
     dump = into / "dump.elf"
     with guest.Guest(kernel, variant, {"/lab/settings": guest.settings("capture")}) as machine:

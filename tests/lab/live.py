@@ -47,9 +47,15 @@ def _files(binary: Path, commands: dict[str, str], stream: bool) -> dict[str, by
 
 def run(suite: str, variant: str, binary: Path, into: Path, commands: dict[str, str] | None = None) -> None:
     """Boot a guest, run commands in it, leave what they printed in `into`/live and the oracles in `into`."""
-    kernel = kernels.fetch(suite)
+    run_on(kernels.fetch(suite), guest.VARIANTS[variant], binary, into, commands)
+
+
+def run_on(
+    kernel: kernels.Kernel, variant: guest.Variant, binary: Path, into: Path, commands: dict[str, str] | None = None
+) -> None:
+    """The same with a kernel and a variant of one's own."""
     files = _files(binary, COMMANDS if commands is None else commands, stream=False)
-    with guest.Guest(kernel, guest.VARIANTS[variant], files) as machine:
+    with guest.Guest(kernel, variant, files) as machine:
         machine.serve({}, "done", STEP_TIMEOUT)
         machine.wait()
         machine.results(into)

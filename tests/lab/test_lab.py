@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import capture
@@ -18,6 +18,8 @@ import logs
 import pageflags
 from dumpfile import Dump
 from oracles import Oracle
+
+Floors = Mapping[pageflags.PageClass, int]
 
 RULES = Path(__file__).resolve().parent / "expected_differences.toml"
 LEAST_FACTS = 12
@@ -69,7 +71,7 @@ def check_explained(report: kvista.Report) -> list[str]:
     return problems
 
 
-def check_classes(classes: bytes, found: capture.Capture, suite: str) -> list[str]:
+def check_classes(classes: bytes, found: capture.Capture, suite: str, floors: Floors) -> list[str]:
     """The class of each page frame."""
     oracle, dump = Oracle(found.oracle), Dump(found.dump)
     try:
@@ -77,12 +79,12 @@ def check_classes(classes: bytes, found: capture.Capture, suite: str) -> list[st
     finally:
         dump.close()
     rules = compare.load_rules(RULES, suite)
-    result = compare.compare(want, classes, flags, rules, found.about["impossible"])
+    result = compare.compare(want, classes, flags, rules, found.about["impossible"], floors)
     print(result.table())
     return result.problems
 
 
-def check_dump(trial: Trial, binary: Path, tool: Path, found: capture.Capture) -> None:
+def check_dump(trial: Trial, binary: Path, tool: Path, found: capture.Capture, floors: Floors = compare.FLOORS) -> None:
     """All that is checked on the dump."""
     oracle, image, suite = Oracle(found.oracle), str(found.dump), found.about["suite"]
     trial.step("dump: facts", lambda: check_facts(kvista.run(binary, "info", image), oracle, suite, False))
@@ -92,7 +94,7 @@ def check_dump(trial: Trial, binary: Path, tool: Path, found: capture.Capture) -
     def compare_pages() -> list[str]:
         nonlocal classes
         classes = kvista.page_classes(tool, found.dump)
-        return check_classes(classes, found, suite)
+        return check_classes(classes, found, suite, floors)
 
     trial.step("dump: the class of every page", compare_pages)
     trial.step("dump: dmesg", lambda: logs.check_dump(binary, found.dump, found.oracle))
@@ -125,7 +127,7 @@ def ram_pages(oracle: Oracle) -> int:
     return pages - sum((last + 1 - first) // size for first, last in oracle.iomem("Crash kernel"))
 
 
-def check_live_census(run: LiveRun, impossible: dict[str, str]) -> list[str]:
+def check_live_census(run: LiveRun, impossible: dict[str, str], floors: Floors = compare.FLOORS) -> list[str]:
     """The page counts of a live kernel, which only stand still roughly."""
     report = run.report("mem_usage")
     problems = facts.check_sums(report)
@@ -135,7 +137,7 @@ def check_live_census(run: LiveRun, impossible: dict[str, str]) -> list[str]:
     print(f"  {total} pages, System RAM has {want}; FREE {facts.counts(report)['FREE']}, buddyinfo {before} and {after}")
     if abs(total - want) > 16:
         problems.append(f"mem-usage counts {total} pages live, /proc/iomem has {want} pages of System RAM.")
-    for page_class, floor in compare.FLOORS.items():
+    for page_class, floor in floors.items():
         if page_class is pageflags.PageClass.NO_STRUCT_PAGE or page_class.name in impossible:
             continue
         if facts.counts(report)[page_class.name] < floor:
