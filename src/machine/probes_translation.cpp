@@ -122,16 +122,9 @@ std::optional<bool> walk_holds(Machine& machine, PhysAddr root, unsigned levels,
   return walk.end == WalkEnd::mapped && walk.phys == *expected;
 }
 
-// The masks that a walk is tried with: what the note says, none, and where AMD puts the bit.
-std::vector<uint64_t> possible_masks(Machine& machine) {
-  std::vector<uint64_t> masks = {0, uint64_t{1} << 47, uint64_t{1} << 51};
-  if (const auto noted = machine.note().number("sme_mask")) masks.insert(masks.begin(), *noted);
-  return masks;
-}
-
 std::optional<bool> any_mask_holds(Machine& machine, PhysAddr root, unsigned levels) {
   std::optional<bool> all = false;
-  for (const uint64_t mask : possible_masks(machine)) {
+  for (const uint64_t mask : possible_sme_masks(machine)) {
     const auto one = walk_holds(machine, root, levels, mask);
     if (one == true) return true;
     if (!one) all.reset();
@@ -321,6 +314,12 @@ std::optional<bool> check_page_offset(Machine& machine, const FactValue& value) 
 }
 
 }  // namespace
+
+std::vector<uint64_t> possible_sme_masks(Machine& machine) {
+  std::vector<uint64_t> masks = {0, uint64_t{1} << 47, uint64_t{1} << 51};
+  if (const auto noted = machine.note().number("sme_mask")) masks.insert(masks.begin(), *noted);
+  return masks;
+}
 
 void add_translation_probes(ArchProbes& all) {
   static constexpr std::array kProbes = {
