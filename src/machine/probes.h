@@ -10,6 +10,8 @@ void add_identity_probes(ArchProbes& all);
 /// What virtual addresses mean: page_size, page_table_levels, root_page_table, phys_base, sme_mask,
 /// page_offset.
 void add_translation_probes(ArchProbes& all);
+/// What the registers of the CPUs say: root_page_table, page_table_levels, phys_base.
+void add_cpu_note_probes(ArchProbes& all);
 /// Where things are: kaslr_offset, the ranges, the memory map's geometry, crashkernel.
 void add_layout_probes(ArchProbes& all);
 
@@ -32,7 +34,8 @@ std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base);
 std::optional<Utsname> read_utsname(const image::MemoryImage& image, const vmcoreinfo::VmcoreInfo& note,
                                     uint64_t phys_base);
 
-/// The encryption masks that a walk is tried with: what the note says, none, and where AMD puts the bit.
+/// The memory encryption masks that a walk is tried with: what the note says, none, and where AMD
+/// puts the bit.
 std::vector<uint64_t> possible_masks(const vmcoreinfo::VmcoreInfo& note);
 
 }  // namespace kvista::machine

@@ -384,6 +384,7 @@ const ArchProbes& x86_64_probes() {
     ArchProbes all;
     add_identity_probes(all);
     add_translation_probes(all);
+    add_cpu_note_probes(all);
     add_layout_probes(all);
     return all;
   }();

@@ -125,6 +125,15 @@ void parse_cpus(Words& words, Description& out) {
   if (!words.empty()) out.cpus = static_cast<unsigned>(parse_size(words.next()));
 }
 
+void parse_qemu_cpus(Words& words, Description& out) {
+  CpuRegisters registers;
+  if (const auto cpu = words.option("cpu")) registers.cpu = static_cast<unsigned>(parse_size(*cpu));
+  words.number("cr0", registers.cr0);
+  words.number("cr3", registers.cr3);
+  words.number("cr4", registers.cr4);
+  out.qemu_cpus.push_back(registers);
+}
+
 void parse_note(Words& words, Description& out) {
   constexpr std::array<std::pair<std::string_view, NotePlace>, 4> kPlaces = {{{"elf", NotePlace::elf},
                                                                               {"memory", NotePlace::memory},
@@ -327,12 +336,13 @@ void parse_entry_of(Words& words, Description& out) {
   parse_entry(kind, words, out);
 }
 
-constexpr std::array<std::pair<std::string_view, Statement>, 27> kStatements = {{
+constexpr std::array<std::pair<std::string_view, Statement>, 28> kStatements = {{
     {"machine", parse_machine},
     {"ram", [](Words& words, Description& out) { out.ram = parse_ranges(words); }},
     {"release", [](Words& words, Description& out) { out.release = words.next(); }},
     {"build_id", [](Words& words, Description& out) { out.build_id = words.next(); }},
     {"cpus", parse_cpus},
+    {"qemu_cpus", parse_qemu_cpus},
     {"crashed", [](Words& words, Description& out) { out.crashed = parse_size(words.next()); }},
     {"crashkernel", [](Words& words, Description& out) { out.crashkernel = parse_ranges(words); }},
     {"note", parse_note},

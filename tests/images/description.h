@@ -69,6 +69,12 @@ enum class SectionRoots {
   array,    ///< ... the address of a static array of roots, before
 };
 
+/// What a QEMU note says of one CPU's registers, or of all.
+struct CpuRegisters {
+  std::optional<unsigned> cpu;  ///< nothing: all
+  std::optional<uint64_t> cr0, cr3, cr4;
+};
+
 /// A copy of the note elsewhere in memory, with one line changed.
 struct NoteCopy {
   uint64_t address = 0;
@@ -129,6 +135,7 @@ struct Description {
   std::string build_id = "0123456789abcdef0123456789abcdef01234567";
   unsigned cpus = 4;
   std::optional<unsigned> cpu_notes;
+  std::vector<CpuRegisters> qemu_cpus;  ///< none: the file has no QEMU notes
   std::vector<Range> ram = {{0x0, 0x9f000}, {0x100000, 0x4000000}};
   std::vector<Range> crashkernel;
   std::optional<uint64_t> crashed;  ///< when

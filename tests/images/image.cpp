@@ -178,6 +178,26 @@ class Segments {
   std::vector<ElfSegment> segments_;
 };
 
+// QEMUCPUState of QEMU's target/i386/arch_dump.c: registers, ten segments, CR0 to CR4, the kernel's GS base.
+std::vector<std::byte> qemu_cpu_state(const Kernel& kernel, unsigned cpu) {
+  uint64_t cr0 = 0x80050033;
+  uint64_t cr3 = kernel.root();
+  uint64_t cr4 = kernel.description().machine.levels == 5 ? 0x1ef0 : 0xef0;
+  for (const CpuRegisters& said : kernel.description().qemu_cpus) {
+    if (said.cpu.value_or(cpu) != cpu) continue;
+    cr0 = said.cr0.value_or(cr0);
+    cr3 = said.cr3.value_or(cr3);
+    cr4 = said.cr4.value_or(cr4);
+  }
+  ByteWriter out;
+  out.u32(1);
+  out.u32(440);
+  out.zeros(18 * 8 + 9 * 24 + 16);
+  out.u64(0xfffffe0000000000);  // the IDT
+  for (const uint64_t value : {cr0, uint64_t{0}, uint64_t{0}, cr3, cr4, uint64_t{0}}) out.u64(value);
+  return out.take();
+}
+
 // The note with another value of one line.
 std::string changed_note(std::string note, const std::string& key, const std::string& value) {
   const size_t at = key.empty() ? std::string::npos : note.find(key + "=");
@@ -237,6 +257,8 @@ ElfDescription TestImage::elf() const {
   const unsigned notes = is_live(description) ? 1 : description.cpu_notes.value_or(description.cpus);
   for (unsigned cpu = 0; cpu < notes; ++cpu)
     elf.notes.push_back({"CORE", kNtPrStatus, std::vector<std::byte>(336)});
+  for (unsigned cpu = 0; cpu < notes && !description.qemu_cpus.empty(); ++cpu)
+    elf.notes.push_back({"QEMU", 0, qemu_cpu_state(kernel_, cpu)});
   const NotePlace place = description.note.place;
   if (place == NotePlace::elf || place == NotePlace::both)
     elf.notes.push_back({"VMCOREINFO", 0, bytes_of(note_)});

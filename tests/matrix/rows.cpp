@@ -8,6 +8,7 @@ using machine::Source;
 using enum LieAlone;
 
 constexpr const char* kQemu = "segments qemu\n";
+constexpr const char* kCpus = "segments qemu\nqemu_cpus\n";
 constexpr const char* kVmcore = "segments vmcore\n";
 constexpr const char* kKcore = "segments kcore\n";
 constexpr const char* kCrashed = "segments vmcore\ncrashed 1700000000\n";
@@ -91,11 +92,17 @@ std::span<const Row> rows() {
       // The search is the check itself.
       {FactId::phys_base, Source::search, kQemu, "note omit NUMBER(phys_base)\n", "", "", impossible, true},
 
+      // A walk through CR3 is believed only where it leads to init_uts_ns.
+      {FactId::phys_base, Source::cpu_notes, kCpus, "note omit NUMBER(phys_base)\nmemory second_uts\n", "",
+       "", impossible, true},
+
       {FactId::root_page_table, Source::note, kQemu, "symbols omit init_top_pgt\n",
        "note set SYMBOL(init_top_pgt)=ffffffff88d00000\n", "0x2300000", refuted, true},
       {FactId::root_page_table, Source::kallsyms, kQemu,
        "note omit SYMBOL(init_top_pgt) SYMBOL(swapper_pg_dir)\n",
        "symbols address init_top_pgt=0xffffffff88d00000\n", "0x2300000", refuted, true},
+
+      {FactId::root_page_table, Source::cpu_notes, kCpus, NO_ROOT, "", "", impossible, true},
 
       {FactId::page_table_levels, Source::note, kQemu, NO_ROOT "symbols omit __pgtable_l5_enabled\n",
        "note set NUMBER(pgtable_l5_enabled)=0\n", "4", believed},
@@ -104,6 +111,12 @@ std::span<const Row> rows() {
        "note omit NUMBER(pgtable_l5_enabled)\nsymbols omit __pgtable_l5_enabled\n", "", "", impossible, true},
       {FactId::page_table_levels, Source::kallsyms, kQemu, NO_ROOT "note omit NUMBER(pgtable_l5_enabled)\n",
        "symbols set __pgtable_l5_enabled=0\n", "4", believed},
+
+      // Without init_uts_ns no CR3 is proven, and nothing walks.
+      {FactId::page_table_levels, Source::cpu_notes, kCpus,
+       NO_ROOT
+       "note omit NUMBER(pgtable_l5_enabled) SYMBOL(init_uts_ns)\nsymbols omit __pgtable_l5_enabled\n",
+       "qemu_cpus cr4=0xef0\n", "4", believed},
 
       {FactId::sme_mask, Source::note, kSme, NO_ROOT "symbols omit sme_me_mask\n",
        "note set NUMBER(sme_mask)=0\n", "0x0", believed},

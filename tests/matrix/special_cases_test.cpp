@@ -263,6 +263,43 @@ TEST(EvidenceTest, AmbiguousSearch) {
             std::string::npos);
 }
 
+// CPUs run with the tables of processes, of which the kernel's half is the same; or with the user's half.
+TEST(EvidenceTest, PageTablesOfCpus) {
+  constexpr const char* kOnlyCpus =
+      "note omit NUMBER(phys_base) SYMBOL(init_top_pgt) SYMBOL(swapper_pg_dir)\nsymbols omit init_top_pgt\n";
+  Subject with_pcid(fmt::format("{}qemu_cpus cr3=0x8000000002200805\n", kOnlyCpus));
+  EXPECT_EQ(with_pcid.truth(FactId::root_page_table), "0x2200000");
+  EXPECT_EQ(with_pcid.fact(FactId::root_page_table).source, Source::cpu_notes);
+  expect_truth(with_pcid);
+
+  // 0x2201000 is where the user's half would be: no kernel is mapped there.
+  Subject user_half(fmt::format("{}qemu_cpus cr3=0x2201000\n", kOnlyCpus));
+  expect_truth(user_half);
+
+  Subject never_started("qemu_cpus\nqemu_cpus cpu=1 cr0=0x60000010 cr3=0 cr4=0\n");
+  expect_truth(never_started);
+  EXPECT_EQ(never_started.warnings(), "");
+}
+
+TEST(EvidenceTest, CpusThatCannotBeRight) {
+  Subject elsewhere("qemu_cpus cr3=0x3000000\n");
+  const Candidate* root = elsewhere.candidate(FactId::root_page_table, Source::cpu_notes);
+  EXPECT_FALSE(root->value);
+  EXPECT_EQ(root->detail, "no CPU's CR3 leads to init_uts_ns with this OSRELEASE");
+  expect_truth(elsewhere);
+
+  Subject apart("qemu_cpus\nqemu_cpus cpu=2 cr4=0xef0\n");
+  const Candidate* levels = apart.candidate(FactId::page_table_levels, Source::cpu_notes);
+  EXPECT_FALSE(levels->value);
+  EXPECT_EQ(levels->detail, "ambiguous: CPU 2 says 4, CPU 0 says 5");
+  expect_truth(apart);
+
+  Subject off("qemu_cpus cr0=0\n");
+  EXPECT_EQ(off.candidate(FactId::phys_base, Source::cpu_notes)->detail,
+            "no QEMU note shows a CPU that runs with page tables");
+  expect_truth(off);
+}
+
 // A release that nothing in memory confirms is no reason to distrust all that two sources agree on.
 TEST(EvidenceTest, WrongReleaseLeavesTheRestAlone) {
   for (const char* segments : {"qemu", "vmcore", "kcore"}) {
