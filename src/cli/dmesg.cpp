@@ -162,7 +162,7 @@ Report run(const Invocation& invocation) {
   const auto operand =
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
   const std::set<uint8_t> levels = parse_levels(invocation);
-  const auto machine = open_machine(invocation, image_path(invocation, operand), false);
+  const auto machine = open_machine(invocation, image_paths(invocation, operand), false);
   const machine::KernelLog found = read_log(*machine);
 
   Report report{"dmesg", {{messages_spec(), {}}}, {}, ExitStatus::complete};
