@@ -22,6 +22,7 @@ struct CensusOptions {
 struct ZeroShare {
   uint64_t looked_at = 0;
   uint64_t zeros = 0;
+  uint64_t missing = 0;  ///< pages that were to be looked at, and are not in the image
 };
 
 /// The allocator's own count of free pages against the census.

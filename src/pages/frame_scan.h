@@ -1,8 +1,10 @@
 // Goes through all frames of an image, section by section and in parallel, and gives each its class.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -21,12 +23,16 @@ struct ScanOptions {
 
 /// What could not be looked at.
 struct ScanGaps {
-  uint64_t unread = 0;  ///< frames of kern_data whose bytes are not in the image: zero or not, unknown which
+  /// Frames of kern_data whose bytes are not in the image, by why: zero or not, unknown which.
+  std::array<uint64_t, image::kPageStateCount> unread_by_state{};
   uint64_t without_struct = 0;  ///< frames in a section whose struct page is not in the image
   uint64_t without_section =
       0;  ///< frames that no section has: they have no struct page, and are not visited
+  uint64_t unread() const {
+    return std::accumulate(unread_by_state.begin(), unread_by_state.end(), uint64_t{0});
+  }
   ScanGaps& operator+=(const ScanGaps& other) {
-    unread += other.unread;
+    for (size_t i = 0; i < unread_by_state.size(); ++i) unread_by_state.at(i) += other.unread_by_state.at(i);
     without_struct += other.without_struct;
     without_section += other.without_section;
     return *this;
