@@ -87,14 +87,31 @@ void expect_pages(const MemoryImage& image, const KdumpDescription& kdump) {
 }
 
 TEST(Kdump, ReadsEveryCodec) {
-  for (const std::optional<Codec> codec :
-       {std::optional<Codec>{}, std::optional{Codec::zlib}, std::optional{Codec::lzo},
-        std::optional{Codec::snappy}, std::optional{Codec::zstd}}) {
-    if (codec && !codec::is_available(*codec)) continue;
+  for (const Codec codec : {Codec::zlib, Codec::lzo, Codec::snappy, Codec::zstd}) {
+    if (!codec::is_available(codec)) continue;
     KdumpDescription kdump = small_dump();
-    kdump.codec = codec;
+    kdump.codecs = {codec};
     expect_pages(*open_described(kdump), kdump);
   }
+}
+
+TEST(Kdump, ReadsPagesThatAreNotCompressedAndCodecsInOneFile) {
+  KdumpDescription kdump = small_dump();
+  kdump.codecs = {};
+  expect_pages(*open_described(kdump), kdump);
+  kdump.codecs = {Codec::zlib, Codec::zstd, Codec::snappy};
+  expect_pages(*open_described(kdump), kdump);
+}
+
+TEST(Kdump, HasTheNotesOfCpusAndVmcoreinfoOnce) {
+  KdumpDescription kdump = small_dump();
+  kdump.notes = {{"CORE", 1, pattern(336, 1)}, {"QEMU", 0, pattern(432, 2)}};
+  const auto image = open_described(kdump);
+  std::vector<std::string> names;
+  for (const Note& note : image->notes()) names.push_back(note.name);
+  EXPECT_THAT(names, ElementsAre("VMCOREINFO", "CORE", "QEMU"));
+  EXPECT_EQ(image->read_note(image->notes()[0], 4096), test::bytes_of(kdump.vmcoreinfo));
+  EXPECT_EQ(image->read_note(image->notes()[2], 4096), pattern(432, 2));
 }
 
 TEST(Kdump, ReadsEveryVersionWordSizeAndByteOrder) {
