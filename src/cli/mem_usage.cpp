@@ -191,8 +191,8 @@ void add_sample_gaps(const Census& census, Report& report) {
   }
   if (missing == 0) return;
   report.warnings.push_back(fmt::format(
-      "{} of {} pages that were to be looked at for zeros are not in the image: what levels with bit "
-      "1 leave out is estimated from the others",
+      "{} of {} pages that were to be looked at for zeros are not in the image: levels with bit 1 are "
+      "estimated without them",
       missing, all));
   report.status = ExitStatus::partial;
 }

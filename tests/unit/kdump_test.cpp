@@ -181,6 +181,7 @@ TEST(Kdump, LosesWhatACutFileLacks) {
   Bytes bytes = test::kdump_bytes(kdump);
   bytes.resize(bytes.size() - 100);
   const auto image = open_kdump(MemoryFile(bytes).open());
+  EXPECT_THAT(image->warnings(), ElementsAre(HasSubstr("the file is cut short: its pages end at")));
   EXPECT_EQ(state_at(*image, 39999 * uint64_t{4096}), PageState::lost);
   bytes.resize(test::kdump_descriptors_at(kdump) + 240);
   const auto shorter = open_kdump(MemoryFile(bytes).open());
@@ -206,6 +207,25 @@ TEST(Kdump, CallsDamagedPagesUnreadable) {
   EXPECT_EQ(state_with(12, uint32_t{3}), PageState::unreadable) << "two codecs";
   EXPECT_EQ(state_with(12, uint32_t{0x40}), PageState::unreadable) << "no codec";
   EXPECT_EQ(state_with(12, uint32_t{0x20}), PageState::unreadable) << "another codec";
+}
+
+// Alone or among others: the answer is the same.
+TEST(Kdump, CallsBothOfTwoPagesThatOverlapUnreadable) {
+  KdumpDescription kdump = small_dump();
+  kdump.codecs = {};
+  Bytes bytes = test::kdump_bytes(kdump);
+  const uint64_t at = test::kdump_descriptors_at(kdump);
+  // Page frames 1, 2, 5 (zeros), 6, 7, 8: the fifth page begins within the fourth.
+  test::put(bytes, at + 4 * 24, load<uint64_t>(&bytes[at + 3 * 24], ByteOrder::little) + 16);
+  const auto image = open_kdump(MemoryFile(bytes).open());
+  EXPECT_EQ(state_at(*image, 0x5000), PageState::present);
+  EXPECT_EQ(state_at(*image, 0x6000), PageState::unreadable);
+  EXPECT_EQ(state_at(*image, 0x7000), PageState::unreadable);
+  EXPECT_EQ(state_at(*image, 0x8000), PageState::present);
+  Bytes four(4 * 4096);
+  const ReadResult result = image->read(PhysAddr{0x5000}, four);
+  EXPECT_EQ(result.done, 4096U);
+  EXPECT_EQ(result.state, PageState::unreadable);
 }
 
 TEST(Kdump, RefusesHeadersThatMakeNoSense) {
