@@ -56,10 +56,15 @@ KdumpPages::KdumpPages(const File& file, const KdumpHeader& header, uint64_t cou
   find_zero_page(file);
 }
 
+// Where the pages' bytes begin.
+uint64_t KdumpPages::first_page() const {
+  return table_at_ + count_ * kDescriptorSize;
+}
+
 // A page's bytes are behind all descriptors, not farther than all pages need, and never more than the page.
 bool KdumpPages::is_possible(const PageDescriptor& descriptor) const {
   constexpr uint64_t kSlack = 256;  // the page of zeros, what writers align, and what they put in between
-  const uint64_t first = table_at_ + count_ * kDescriptorSize;
+  const uint64_t first = first_page();
   const uint64_t most = (count_ + kSlack) * page_size_;
   if (descriptor.offset < first || descriptor.offset - first > most || descriptor.size == 0 ||
       descriptor.size > page_size_)
@@ -87,20 +92,27 @@ void KdumpPages::check_first(const File& file) const {
 
 // Writers put one page of zeros first, and let all pages of zeros point to it.
 void KdumpPages::find_zero_page(const File& file) {
-  const uint64_t at = table_at_ + count_ * kDescriptorSize;
+  const uint64_t at = first_page();
   std::array<std::byte, kMostPageSize> buffer;
   const auto page = std::span(buffer).first(page_size_);
   if (file.read_at(at, page) == page.size() && is_zero(page)) zero_page_at_ = at;
 }
 
+// Goes back over pages of zeros, which say nothing, but not through all descriptors of a large dump.
 uint64_t KdumpPages::end(const File& file) const {
-  std::array<PageDescriptor, kMostAtOnce> last;
-  const uint64_t count = std::min<uint64_t>(last.size(), count_);
-  const size_t got = read_descriptors(file, count_ - count, std::span(last).first(count));
-  uint64_t end = 0;
-  for (const PageDescriptor& descriptor : std::span(last).first(got))
-    if (is_possible(descriptor)) end = std::max(end, descriptor.offset + descriptor.size);
-  return end;
+  constexpr uint64_t kMost = 256 * kMostAtOnce;
+  std::array<PageDescriptor, kMostAtOnce> some;
+  for (uint64_t to = count_; to > count_ - std::min(count_, kMost);) {
+    const uint64_t from = to - std::min<uint64_t>(to, some.size());
+    const size_t got = read_descriptors(file, from, std::span(some).first(to - from));
+    uint64_t end = 0;
+    for (const PageDescriptor& descriptor : std::span(some).first(got))
+      if (is_possible(descriptor) && descriptor.offset != zero_page_at_)
+        end = std::max(end, descriptor.offset + descriptor.size);
+    if (end != 0) return end;
+    to = from;
+  }
+  return 0;
 }
 
 // Pages of zeros, and others that are equal, may share their bytes; a part of them they never do.

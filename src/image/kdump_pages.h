@@ -40,6 +40,7 @@ class KdumpPages {
   uint64_t end(const File& file) const;
 
  private:
+  uint64_t first_page() const;
   bool is_possible(const PageDescriptor& descriptor) const;
   bool overlap(const PageDescriptor& a, const PageDescriptor& b) const;
   void check_first(const File& file) const;
