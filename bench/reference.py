@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import struct
 import sys
 from pathlib import Path
 
@@ -157,3 +159,30 @@ def synthetic(gib: int, kvista: Path, make_image: Path, into: Path) -> Path:
     lab.run([str(make_image), str(description), str(path)], f"making a synthetic image of {gib} GiB")
     _copy_stretch(kvista, reference(8), path)
     return path
+
+
+def _core_head(gib: int) -> bytes:
+    """An ELF core of so much memory, without that memory: a VMCOREINFO note and one segment."""
+    text = b"OSRELEASE=6.12.0\nPAGESIZE=4096\n"
+    note = struct.pack("<III", 11, len(text), 0) + b"VMCOREINFO\0\0" + text + bytes(-len(text) % 4)
+    ident = b"\x7fELF\2\1\1" + bytes(9)
+    header = ident + struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    note_at = len(header) + 2 * 56
+    notes = struct.pack("<IIQQQQQQ", 4, 0, note_at, 0, 0, len(note), len(note), 0)
+    load = struct.pack("<IIQQQQQQ", 1, 0, PAGE, 0, 0, gib << 30, gib << 30, 0)
+    return header + notes + load + note
+
+
+def flattened(path: Path, gib: int, records: int) -> None:
+    """A flattened stream of an ELF core of so much memory, in so many records: sparse, but for the records' heads."""
+    head = _core_head(gib)
+    size = (gib << 30) // records
+    with open(path, "wb") as file:
+        os.pwrite(file.fileno(), b"makedumpfile".ljust(16, b"\0") + struct.pack(">qq", 1, 1), 0)
+        at = PAGE
+        os.pwrite(file.fileno(), struct.pack(">qq", 0, PAGE) + head, at)
+        at += 16 + PAGE
+        for record in range(records):
+            os.pwrite(file.fileno(), struct.pack(">qq", PAGE + record * size, size), at)
+            at += 16 + size
+        os.pwrite(file.fileno(), struct.pack(">qq", -1, -1), at)

@@ -29,6 +29,8 @@ INFO_SECONDS, INFO_MIB = 0.020, 20
 CENSUS_RATIO, CENSUS_MIB = 4.0, 32
 NANOSECONDS_A_PAGE = 6.0
 LINEAR_SLACK = 1.25
+KDUMP_INFO_SECONDS, KDUMP_RATIO = 0.030, 0.8
+BYTES_A_RECORD = 96
 MEMORY_SLACK_MIB = 1.0
 
 
@@ -152,16 +154,66 @@ def measure_census(bench: Bench, kvista: Path, peers: full_peers.Peers, work: Pa
     bench.add("whole makedumpfile, CPU time a page", f"{theirs.cpu * 1e9 / pages:.1f} ns")
 
 
-def measure_kernels(bench: Bench, program: Path) -> None:
-    """The kernels of code, among them the scan of the 8 GiB dump on one core."""
-    environment = {**os.environ, "KVISTA_BENCH_IMAGE": str(reference.reference(8))}
-    options = [f"--benchmark_repetitions={bench.runs}", "--benchmark_min_time=0.1", "--benchmark_format=json"]
-    command = [str(program), *options]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1200, check=False)
+def medians_of_kernels(bench: Bench, program: Path, image: Path, options: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The medians of Google Benchmark's rows, by name."""
+    environment = {**os.environ, "KVISTA_BENCH_IMAGE": str(image)}
+    options = [f"--benchmark_repetitions={bench.runs}", "--benchmark_min_time=0.1", "--benchmark_format=json", *options]
+    done = subprocess.run(
+        [str(program), *options], capture_output=True, text=True, env=environment, timeout=1200, check=False
+    )
     if done.returncode != 0:
         raise lab.LabError(f"{program} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
     rows = json.loads(done.stdout)["benchmarks"]
-    found = {row["run_name"]: row for row in rows if row.get("aggregate_name") == "median"}
+    return {row["run_name"]: row for row in rows if row.get("aggregate_name") == "median"}
+
+
+def measure_kdump(bench: Bench, kvista: Path, program: Path, peers: full_peers.Peers, work: Path) -> None:
+    """`info` on a filtered dump of 1 GiB, and reading all pages beside the codec alone."""
+    dump = work / "filtered.kdump"
+    lab.run(peers.command("makedumpfile", "-l", "-d", "31", str(reference.reference(1)), str(dump)), "filtering the dump")
+    warm(dump)
+    found = bench.medians({"info": [str(kvista), "info", str(dump)], "census": [str(kvista), "mem-usage", str(dump)]})
+    info, census = found["info"], found["census"]
+    bench.add("`info`, 1 GiB, kdump -d 31", f"{info.wall * 1e3:.1f} ms", "< 30 ms", info.wall < KDUMP_INFO_SECONDS)
+    bench.add("`info`, 1 GiB, kdump -d 31, peak memory", f"{info.mib:.1f} MiB", "< 20 MiB", info.mib < INFO_MIB)
+    bench.add(
+        "`mem-usage`, 1 GiB, kdump -d 31, peak memory", f"{census.mib:.1f} MiB", "<= 32 MiB", census.mib <= CENSUS_MIB
+    )
+    interleaved = "--benchmark_enable_random_interleaving=true"
+    rows = medians_of_kernels(bench, program, reference.reference(1), ["--benchmark_filter=^kdump/", interleaved])
+    for name, codec in rows.items():
+        if "/codec/" not in name:
+            continue
+        # One thread: CPU time, which other work on the machine does not lengthen.
+        clock = "cpu_time" if "/one_core/" in name else "real_time"
+        ratio = codec[clock] / rows[name.replace("/codec/", "/image/")][clock]
+        what = "/".join(name.split("/")[1:3]).replace("_", " ")
+        bench.add(f"codec alone / all pages of a kdump file, {what}", f"{ratio:.2f}", ">= 0.8", ratio >= KDUMP_RATIO)
+
+
+def measure_flattened(bench: Bench, kvista: Path, work: Path) -> None:
+    """Opening a flattened stream of 100 GiB: time and memory grow with its records, and with nothing else."""
+    streams = {}
+    for records in (25_600, 102_400):
+        path = work / f"flattened-{records}"
+        reference.flattened(path, 100, records)
+        streams[records] = path
+    found = bench.medians({str(records): [str(kvista), "vmcoreinfo", str(path)] for records, path in streams.items()})
+    few, many = found["25600"], found["102400"]
+    bench.add("opening a flattened stream of 100 GiB, CPU time a record", f"{many.cpu * 1e6 / 102_400:.2f} us")
+    growth = many.cpu / few.cpu / 4
+    name = "100 GiB flattened, CPU time a record, 102,400 records / 25,600 records"
+    bench.add(name, f"{growth:.2f}", f"<= {LINEAR_SLACK}", growth <= LINEAR_SLACK)
+    size = (many.mib - few.mib) * MIB / (102_400 - 25_600)
+    name = "100 GiB flattened, peak memory a record"
+    bench.add(name, f"{size:.0f} bytes", f"<= {BYTES_A_RECORD}", size <= BYTES_A_RECORD)
+    for path in streams.values():
+        path.unlink()
+
+
+def measure_kernels(bench: Bench, program: Path) -> None:
+    """The kernels of code, among them the scan of the 8 GiB dump on one core."""
+    found = medians_of_kernels(bench, program, reference.reference(8), ["--benchmark_filter=-^kdump/"])
     read = found["frame_scan/struct_pages"]["s_per_page"] * 1e9
     name = "struct pages read and classified, one core, 8 GiB, CPU time a page"
     bench.add(name, f"{read:.1f} ns", "<= 6 ns", read <= NANOSECONDS_A_PAGE)
@@ -202,7 +254,7 @@ def main() -> int:
     parser.add_argument("--kvista", type=Path, help="another kvista than that of the build tree")
     parser.add_argument("--make-image", type=Path, help="another builder of synthetic images")
     parser.add_argument("--runs", type=int, default=7, help="turns of which the median is taken (default: 7)")
-    parser.add_argument("--only", choices=("info", "census", "kernels", "growth"), action="append", help="a part of it")
+    parser.add_argument("--only", choices=("info", "census", "kdump", "flattened", "kernels", "growth"), action="append", help="a part of it")
     arguments = parser.parse_args()
     kvista = arguments.kvista or arguments.build / "src" / "kvista"
     make_image = arguments.make_image or arguments.build / "tests" / "images" / "make_image"
@@ -216,6 +268,8 @@ def main() -> int:
         parts: dict[str, Callable[[], None]] = {
             "info": lambda: measure_info(bench, kvista),
             "census": lambda: measure_census(bench, kvista, full_peers.fetch(), work),
+            "kdump": lambda: measure_kdump(bench, kvista, program, full_peers.fetch(), work),
+            "flattened": lambda: measure_flattened(bench, kvista, work),
             "kernels": lambda: measure_kernels(bench, program),
             "growth": lambda: measure_growth(bench, kvista, make_image, work),
         }

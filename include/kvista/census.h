@@ -3,11 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "kvista/export.h"
+#include "kvista/image.h"
 #include "kvista/page_class.h"
 
 namespace kvista::pages {
@@ -22,6 +24,7 @@ struct CensusOptions {
 struct ZeroShare {
   uint64_t looked_at = 0;
   uint64_t zeros = 0;
+  uint64_t missing = 0;  ///< pages that were to be looked at, and are not in the image
 };
 
 /// The allocator's own count of free pages against the census.
@@ -40,12 +43,16 @@ struct LevelCount {
 
 /// What could not be looked at.
 struct ScanGaps {
-  uint64_t unread = 0;  ///< frames of kern_data whose bytes are not in the image: zero or not, unknown which
+  /// Frames of kern_data whose bytes are not in the image, by why: zero or not, unknown which.
+  std::array<uint64_t, image::kPageStateCount> unread_by_state{};
   uint64_t without_struct = 0;  ///< frames in a section whose struct page is not in the image
   uint64_t without_section =
       0;  ///< frames that no section has: they have no struct page, and are not visited
+  uint64_t unread() const {
+    return std::accumulate(unread_by_state.begin(), unread_by_state.end(), uint64_t{0});
+  }
   ScanGaps& operator+=(const ScanGaps& other) {
-    unread += other.unread;
+    for (size_t i = 0; i < unread_by_state.size(); ++i) unread_by_state.at(i) += other.unread_by_state.at(i);
     without_struct += other.without_struct;
     without_section += other.without_section;
     return *this;

@@ -30,6 +30,7 @@ enum class PageState {
   unreadable,   ///< reading it failed
   beyond,       ///< no part of the image covers this address
 };
+inline constexpr size_t kPageStateCount = 7;
 
 /// A page state in words for a message: "excluded", "beyond the image" ...
 KVISTA_API const char* describe(PageState state);

@@ -150,6 +150,21 @@ void add_free_check(const machine::Machine& machine, const Census& census, Repor
   report.tables.push_back(std::move(table));
 }
 
+void add_unread(const Census& census, Report& report) {
+  if (census.gaps.unread() == 0) return;
+  std::string reasons;
+  for (size_t i = 0; i < census.gaps.unread_by_state.size(); ++i) {
+    const uint64_t part = census.gaps.unread_by_state.at(i);
+    if (part == 0) continue;
+    reasons += fmt::format("{}{} {}", reasons.empty() ? "" : ", ", part,
+                           image::describe(static_cast<image::PageState>(i)));
+  }
+  report.warnings.push_back(
+      fmt::format("{} frames of KERN_DATA are not in the image: whether they are zero is unknown: {}",
+                  census.gaps.unread(), reasons));
+  report.status = ExitStatus::partial;
+}
+
 void add_gaps(const Census& census, Report& report) {
   // A ROM or a device's memory is little; a damaged header claims a lot.
   if (census.gaps.without_section > census.total() / 2)
@@ -162,10 +177,24 @@ void add_gaps(const Census& census, Report& report) {
         fmt::format("the struct pages of {} frames are not in the image: they are counted as "
                     "NO_STRUCT_PAGE",
                     census.gaps.without_struct));
-  if (census.gaps.unread != 0)
-    report.warnings.push_back(fmt::format(
-        "{} frames of KERN_DATA are not in the image: whether they are zero is unknown", census.gaps.unread));
-  if (census.gaps.without_struct != 0 || census.gaps.unread != 0) report.status = ExitStatus::partial;
+  if (census.gaps.without_struct != 0) report.status = ExitStatus::partial;
+  add_unread(census, report);
+}
+
+// The levels that leave zero pages out depend on pages that the image itself may lack.
+void add_sample_gaps(const Census& census, Report& report) {
+  uint64_t missing = 0;
+  uint64_t all = 0;
+  for (const pages::ZeroShare& share : census.zero_shares) {
+    missing += share.missing;
+    all += share.missing + share.looked_at;
+  }
+  if (missing == 0) return;
+  report.warnings.push_back(fmt::format(
+      "{} of {} pages that were to be looked at for zeros are not in the image: levels with bit 1 are "
+      "estimated without them",
+      missing, all));
+  report.status = ExitStatus::partial;
 }
 
 unsigned parse_threads(const Invocation& invocation) {
@@ -204,6 +233,7 @@ Report run(const Invocation& invocation) {
   if (levels) {
     report.tables.push_back({levels_spec(), {}});
     add_levels(census, report.tables.back());
+    add_sample_gaps(census, report);
   }
   add_gaps(census, report);
   return report;

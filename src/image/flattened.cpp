@@ -95,6 +95,17 @@ void append(FilePieces& pieces, const FilePiece& piece) {
   pieces.push_back(piece);
 }
 
+// Writers fill up a block (of a page: 4 to 64 KiB) by going on at the next one: in the file that the stream
+// stands for these bytes are zeros. A hole of any other form is missing, not zeros: no writer leaves one.
+void append_behind_padding(FilePieces& pieces, const FilePiece& piece) {
+  constexpr uint64_t kBlock = 4096;
+  constexpr uint64_t kLargestBlock = 65536;
+  const uint64_t end = pieces.empty() ? 0 : pieces.back().end();
+  const uint64_t hole = piece.start - end;
+  if (hole > 0 && hole < kLargestBlock && piece.start % kBlock == 0) append(pieces, {end, hole, kZeroPiece});
+  append(pieces, piece);
+}
+
 // Later records overwrite earlier ones: makedumpfile and QEMU write headers again at the end. What stands
 // later in the stream has the larger offset in it.
 FilePieces arrange(FilePieces records) {
@@ -103,6 +114,8 @@ FilePieces arrange(FilePieces records) {
             [](const FilePiece& a, const FilePiece& b) { return a.start < b.start; });
   std::priority_queue<FilePiece, std::vector<FilePiece>, decltype(earlier)> open(earlier);
   FilePieces pieces;
+  // Millions of records: room that grows would be copied, and be there twice.
+  pieces.reserve(records.size());
   uint64_t at = 0;
   for (auto next = records.begin(); next != records.end() || !open.empty();) {
     if (open.empty()) at = std::max(at, next->start);
@@ -111,26 +124,10 @@ FilePieces arrange(FilePieces records) {
     if (open.empty()) continue;
     const FilePiece& top = open.top();
     const uint64_t end = next == records.end() ? top.end() : std::min(top.end(), next->start);
-    append(pieces, {at, end - at, top.offset + (at - top.start)});
+    append_behind_padding(pieces, {at, end - at, top.offset + (at - top.start)});
     at = end;
   }
   return pieces;
-}
-
-// Writers fill up a block (of a page: 4 to 64 KiB) by going on at the next one: in the file that the stream
-// stands for these bytes are zeros. A hole of any other form is missing, not zeros: no writer leaves one.
-FilePieces with_padding(const FilePieces& pieces) {
-  constexpr uint64_t kBlock = 4096;
-  constexpr uint64_t kLargestBlock = 65536;
-  FilePieces all;
-  all.reserve(pieces.size());
-  for (const FilePiece& piece : pieces) {
-    const uint64_t end = all.empty() ? 0 : all.back().end();
-    const uint64_t hole = piece.start - end;
-    if (hole > 0 && hole < kLargestBlock && piece.start % kBlock == 0) append(all, {end, hole, kZeroPiece});
-    append(all, piece);
-  }
-  return all;
 }
 
 }  // namespace
@@ -147,7 +144,7 @@ Unflattened unflatten(File file) {
     throw FormatError(
         fmt::format("{}: a flattened stream without a record: the file is cut short", file.path()),
         kHeaderSize);
-  auto pieces = std::make_shared<const FilePieces>(with_padding(arrange(std::move(records.pieces))));
+  auto pieces = std::make_shared<const FilePieces>(arrange(std::move(records.pieces)));
   return {std::move(file).rearranged(std::move(pieces)), std::move(records.warnings)};
 }
 

@@ -122,6 +122,10 @@ class KdumpImage final : public MemoryImage {
     if (pages.missing() != 0)
       warnings_.push_back(fmt::format("{}: the file is cut short: {} of {} pages have no descriptor",
                                       part.file.path(), pages.missing(), last - first));
+    else if (const uint64_t end = pages.end(part.file); end > part.file.size())
+      warnings_.push_back(
+          fmt::format("{}: the file is cut short: its pages end at {:#x}, and it has {} bytes",
+                      part.file.path(), end, part.file.size()));
     parts_.push_back({std::move(part.file), part.header.start, part.header.end, first, pages});
     note_file_ = &parts_.front().file;
   }

@@ -30,6 +30,9 @@ std::optional<codec::Codec> codec_of(uint32_t flags) {
   return std::nullopt;
 }
 
+// No page: its bytes are nowhere.
+constexpr PageDescriptor kDamaged{UINT64_MAX, 0, 0};
+
 // The rest of what the writer had no room for: an incomplete dump has zeros there.
 bool is_empty(const PageDescriptor& descriptor) {
   return descriptor.offset == 0 && descriptor.size == 0;
@@ -53,10 +56,18 @@ KdumpPages::KdumpPages(const File& file, const KdumpHeader& header, uint64_t cou
   find_zero_page(file);
 }
 
-// A page's bytes are behind all descriptors, and never more than the page.
+// Where the pages' bytes begin.
+uint64_t KdumpPages::first_page() const {
+  return table_at_ + count_ * kDescriptorSize;
+}
+
+// A page's bytes are behind all descriptors, not farther than all pages need, and never more than the page.
 bool KdumpPages::is_possible(const PageDescriptor& descriptor) const {
-  if (descriptor.offset < table_at_ + count_ * kDescriptorSize || descriptor.size == 0 ||
-      descriptor.size > page_size_ || !checked_add(descriptor.offset, descriptor.size))
+  constexpr uint64_t kSlack = 256;  // the page of zeros, what writers align, and what they put in between
+  const uint64_t first = first_page();
+  const uint64_t most = (count_ + kSlack) * page_size_;
+  if (descriptor.offset < first || descriptor.offset - first > most || descriptor.size == 0 ||
+      descriptor.size > page_size_)
     return false;
   return descriptor.flags == 0 ? descriptor.size == page_size_ : codec_of(descriptor.flags).has_value();
 }
@@ -81,24 +92,60 @@ void KdumpPages::check_first(const File& file) const {
 
 // Writers put one page of zeros first, and let all pages of zeros point to it.
 void KdumpPages::find_zero_page(const File& file) {
-  const uint64_t at = table_at_ + count_ * kDescriptorSize;
+  const uint64_t at = first_page();
   std::array<std::byte, kMostPageSize> buffer;
   const auto page = std::span(buffer).first(page_size_);
   if (file.read_at(at, page) == page.size() && is_zero(page)) zero_page_at_ = at;
 }
 
+// Goes back over pages of zeros, which say nothing, but not through all descriptors of a large dump.
+uint64_t KdumpPages::end(const File& file) const {
+  constexpr uint64_t kMost = 256 * kMostAtOnce;
+  std::array<PageDescriptor, kMostAtOnce> some;
+  for (uint64_t to = count_; to > count_ - std::min(count_, kMost);) {
+    const uint64_t from = to - std::min<uint64_t>(to, some.size());
+    const size_t got = read_descriptors(file, from, std::span(some).first(to - from));
+    uint64_t end = 0;
+    for (const PageDescriptor& descriptor : std::span(some).first(got))
+      if (is_possible(descriptor) && descriptor.offset != zero_page_at_)
+        end = std::max(end, descriptor.offset + descriptor.size);
+    if (end != 0) return end;
+    to = from;
+  }
+  return 0;
+}
+
+// Pages of zeros, and others that are equal, may share their bytes; a part of them they never do.
+bool KdumpPages::overlap(const PageDescriptor& a, const PageDescriptor& b) const {
+  if (!is_possible(a) || !is_possible(b) || (a.offset == b.offset && a.size == b.size)) return false;
+  return a.offset < b.offset + b.size && b.offset < a.offset + a.size;
+}
+
 size_t KdumpPages::read_descriptors(const File& file, uint64_t first, std::span<PageDescriptor> out) const {
-  std::array<std::byte, kMostAtOnce * kDescriptorSize> bytes;
-  const auto wanted = std::span(bytes).first(out.size() * kDescriptorSize);
-  const size_t got = file.read_at(table_at_ + first * kDescriptorSize, wanted) / kDescriptorSize;
-  Cursor in(wanted, order_);
-  for (PageDescriptor& descriptor : out.first(got)) {
+  // One more at each end, where there is one.
+  const uint64_t before = first == 0 ? 0 : 1;
+  std::array<std::byte, (kMostAtOnce + 2) * kDescriptorSize> bytes;
+  std::array<PageDescriptor, kMostAtOnce + 2> all;
+  const uint64_t wanted =
+      std::min<uint64_t>(before + out.size() + 1, count_ - std::min(count_, first - before));
+  const uint64_t at = table_at_ + (first - before) * kDescriptorSize;
+  const auto raw = std::span(bytes).first(wanted * kDescriptorSize);
+  const size_t got = file.read_at(at, raw) / kDescriptorSize;
+  Cursor in(raw, order_);
+  for (PageDescriptor& descriptor : std::span(all).first(got)) {
     descriptor.offset = in.u64();
     descriptor.size = in.u32();
     descriptor.flags = in.u32();
     in.skip(8);  // page_flags
   }
-  return got;
+  const size_t here = std::min(out.size(), got - std::min<size_t>(got, before));
+  for (size_t i = 0; i < here; ++i) {
+    const size_t n = before + i;
+    const bool bad =
+        (n > 0 && overlap(all.at(n - 1), all.at(n))) || (n + 1 < got && overlap(all.at(n), all.at(n + 1)));
+    out[i] = bad ? kDamaged : all.at(n);
+  }
+  return here;
 }
 
 PageState KdumpPages::read_page(const File& file, const PageDescriptor& descriptor, std::span<std::byte> page,

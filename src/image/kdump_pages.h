@@ -26,7 +26,7 @@ class KdumpPages {
   static constexpr size_t kMostAtOnce = 64;
 
   /// Reads the descriptors `first`, `first` + 1 ... Gives how many could be read: fewer where the file is
-  /// cut.
+  /// cut. Of two neighbours whose bytes overlap one is wrong, unknown which: both come back as damaged.
   size_t read_descriptors(const File& file, uint64_t first, std::span<PageDescriptor> out) const;
 
   /// Fills `page` with the page's bytes: `present`, `lost` or `unreadable`. With `window` the file is looked
@@ -36,9 +36,13 @@ class KdumpPages {
 
   /// How many descriptors are behind the end of the file.
   uint64_t missing() const { return missing_; }
+  /// Where the last of the pages end, as their descriptors say; 0 where these say nothing.
+  uint64_t end(const File& file) const;
 
  private:
+  uint64_t first_page() const;
   bool is_possible(const PageDescriptor& descriptor) const;
+  bool overlap(const PageDescriptor& a, const PageDescriptor& b) const;
   void check_first(const File& file) const;
   void find_zero_page(const File& file);
 

@@ -29,7 +29,7 @@ const char* describe(PageState state) {
     case PageState::absent:
       return "absent from the file (excluded or zero, unknown which)";
     case PageState::lost:
-      return "lost (the file is cut short)";
+      return "lost (the file is cut short or incomplete)";
     case PageState::unreadable:
       return "unreadable";
     case PageState::beyond:

@@ -90,10 +90,21 @@ std::unique_ptr<MemoryImage> open_by_content(File file) {
   throw FormatError(fmt::format("{}: {}", file.path(), describe_head(head)), 0);
 }
 
-File open_split_part(const std::string& path) {
-  File file = File::open(path);
+struct SplitPart {
+  File file;
+  bool flattened = false;
+  std::vector<std::string> warnings;
+};
+
+SplitPart open_split_part(const std::string& path) {
+  SplitPart part{File::open(path), false, {}};
   std::array<std::byte, kHeadSize> buffer{};
-  if (looks_like_kdump(std::span(buffer).first(file.read_at(0, buffer)))) return file;
+  const auto head = [&] { return std::span(buffer).first(part.file.read_at(0, buffer)); };
+  if (looks_flattened(head())) {
+    Unflattened stream = unflatten(std::move(part.file));
+    part = {std::move(stream.file), true, std::move(stream.warnings)};
+  }
+  if (looks_like_kdump(head())) return part;
   throw FormatError(fmt::format("{}: not a part of a split dump: several images are read together only where "
                                 "they are the parts of one (makedumpfile --split), or raw memory "
                                 "(FILE@ADDRESS for each)",
@@ -148,8 +159,17 @@ std::unique_ptr<MemoryImage> open_image_set(const std::vector<std::string>& path
   if (!pieces.empty())
     throw UsageError(fmt::format("raw memory is given as FILE@ADDRESS, and {} without an address", other));
   std::vector<File> files;
-  for (const std::string& path : paths) files.push_back(open_split_part(path));
-  return open_kdump_set(std::move(files));
+  std::vector<std::string> warnings;
+  bool flattened = false;
+  for (const std::string& path : paths) {
+    SplitPart part = open_split_part(path);
+    files.push_back(std::move(part.file));
+    warnings.insert(warnings.end(), part.warnings.begin(), part.warnings.end());
+    flattened = flattened || part.flattened;
+  }
+  auto image = open_kdump_set(std::move(files));
+  if (flattened) image->add_layer("flattened", std::move(warnings));
+  return image;
 }
 
 std::string default_image_path() {

@@ -47,8 +47,11 @@ uint64_t scatter(uint64_t x) {
 
 void look_at(const image::MemoryImage& image, Pfn pfn, PageClass page_class, Tally& tally) {
   std::array<std::byte, kPageSize> page;
-  if (image.read(phys_of(pfn, kPageShift), page).done != page.size()) return;
   ZeroShare& share = tally.zero_shares.at(static_cast<size_t>(page_class));
+  if (image.read(phys_of(pfn, kPageShift), page).done != page.size()) {
+    ++share.missing;
+    return;
+  }
   ++share.looked_at;
   share.zeros += is_zero(page) ? 1 : 0;
 }
@@ -106,7 +109,7 @@ LevelCount Census::dumpable(unsigned level) const {
     result.pages += pages;
     if ((level & kLevelZero) == 0 || !is_sampled(info.page_class) || pages == 0) continue;
     const ZeroShare& share = zero_shares.at(static_cast<size_t>(info.page_class));
-    if (exact) {
+    if (exact && share.missing == 0) {
       zeros += static_cast<double>(share.zeros);
       continue;
     }
@@ -142,6 +145,7 @@ Census take_census(machine::Machine& machine, const CensusOptions& options) {
     for (size_t i = 0; i < kClassCount; ++i) {
       census.zero_shares.at(i).looked_at += tally.zero_shares.at(i).looked_at;
       census.zero_shares.at(i).zeros += tally.zero_shares.at(i).zeros;
+      census.zero_shares.at(i).missing += tally.zero_shares.at(i).missing;
     }
   }
   census.by_byte.at(to_byte(PageClass::no_struct_page)) += census.gaps.without_section;

@@ -215,7 +215,7 @@ void FrameScan::find_zeros(Pfn first, Worker& worker) const {
         classes[i + k] = static_cast<ClassByte>((classes[i + k] & 0xf0U) | to_byte(PageClass::zero));
     if (got < end - i && view.state != image::PageState::present) {
       // The next frame is not there; go on behind it.
-      ++worker.gaps.unread;
+      ++worker.gaps.unread_by_state.at(static_cast<size_t>(view.state));
       end = i + got + 1;
     }
     i = end;

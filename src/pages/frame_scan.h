@@ -1,6 +1,7 @@
 // Goes through all frames of an image, section by section and in parallel, and gives each its class.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>

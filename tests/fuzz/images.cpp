@@ -8,6 +8,7 @@
 #include "fuzz/targets.h"
 #include "image/elf_image.h"
 #include "image/flattened.h"
+#include "image/kdump_image.h"
 #include "image/lime_image.h"
 #include "image/open.h"
 #include "unit/memory_file.h"
@@ -51,6 +52,28 @@ bool read_ranges(const image::MemoryImage& image) {
   return all;
 }
 
+// What is looked at is what is read, and no page is another one alone than among others.
+void check_views(const image::MemoryImage& image) {
+  constexpr size_t kPages = 20;
+  constexpr size_t kPage = 4096;
+  image::Window window;
+  std::vector<std::byte> out(kPages * kPage);
+  const auto ram = image.ram();
+  for (const PhysRange& range : ram.first(std::min(ram.size(), kMostRanges))) {
+    const auto many = image.view(range.start, out.size(), window);
+    const auto read = image.read(range.start, out);
+    require(read.done == many.bytes.size() && read.state == many.state, "a view is as long as a read");
+    require(std::equal(many.bytes.begin(), many.bytes.end(), out.begin()), "a view shows what a read gives");
+    std::array<std::byte, kPage> page{};
+    for (size_t at = 0; at + kPage <= read.done; at += kPage) {
+      require(image.read(range.start + at, page).done == kPage,
+              "a page that is there among others is there alone");
+      require(std::equal(page.begin(), page.end(), out.begin() + static_cast<ptrdiff_t>(at)),
+              "a page alone has the bytes that it has among others");
+    }
+  }
+}
+
 void read_notes(const image::MemoryImage& image) {
   const auto notes = image.notes();
   constexpr uint64_t kLimit = 4096;
@@ -61,11 +84,13 @@ void read_notes(const image::MemoryImage& image) {
 }
 
 // Whether all is there and nothing is odd.
-bool check_image(const std::function<std::unique_ptr<image::MemoryImage>()>& open) {
+bool check_image(const std::function<std::unique_ptr<image::MemoryImage>()>& open,
+                 const std::function<void(const image::MemoryImage&)>& check_more = {}) {
   try {
     const auto image = open();
     check_ranges(*image);
     read_notes(*image);
+    if (check_more) check_more(*image);
     return read_ranges(*image) && image->warnings().empty();
   } catch (const Error& error) {
     require(!std::string_view(error.what()).empty(), "an error has a message");
@@ -101,6 +126,12 @@ bool elf(Input input) {
 bool lime(Input input) {
   const test::MemoryFile file(input);
   return check_image([&] { return image::open_lime(file.open()); });
+}
+
+// A window and a copy, one page and many: the bytes are the same.
+bool kdump(Input input) {
+  const test::MemoryFile file(input);
+  return check_image([&] { return image::open_kdump(file.open()); }, check_views);
 }
 
 bool flattened(Input input) {

@@ -9,6 +9,7 @@
 #include "images/elf_builder.h"
 #include "images/file_formats.h"
 #include "images/kallsyms_builder.h"
+#include "images/kdump_builder.h"
 #include "images/memory.h"
 #include "images/page_tables.h"
 #include "unit/kallsyms_blob.h"
@@ -88,6 +89,46 @@ std::vector<Seed> flattened_seeds() {
                                            {100, part(100, dump.size())},
                                            {20, part(20, 110)},
                                            {0, part(0, 30)}})}};
+}
+
+// --- kdump ---
+
+// A few pages, some of zeros, some that do not compress.
+test::KdumpDescription small_kdump() {
+  test::KdumpDescription kdump;
+  kdump.max_mapnr = 64;
+  kdump.memory = {1, 2, 3, 4, 5, 6, 40, 41};
+  kdump.excluded = {5};
+  kdump.page = [](uint64_t pfn) {
+    std::vector<std::byte> page(4096);
+    for (size_t i = 0; i < page.size() && pfn != 3; ++i)
+      page[i] = static_cast<std::byte>(pfn == 4 ? (i * i * 2654435761U) >> 13 : pfn + i / 512);
+    return page;
+  };
+  kdump.vmcoreinfo = kNote;
+  kdump.notes = {{"CORE", 1, std::vector<std::byte>(336)}};
+  return kdump;
+}
+
+std::vector<Seed> kdump_seeds() {
+  std::vector<Seed> seeds;
+  for (const codec::Codec codec :
+       {codec::Codec::zlib, codec::Codec::lzo, codec::Codec::snappy, codec::Codec::zstd}) {
+    if (!codec::is_available(codec)) continue;
+    test::KdumpDescription kdump = small_kdump();
+    kdump.codecs = {codec};
+    seeds.push_back({codec::describe(codec), test::kdump_bytes(kdump)});
+  }
+  for (unsigned version = 1; version <= 6; ++version) {
+    test::KdumpDescription kdump = small_kdump();
+    kdump.version = version;
+    kdump.codecs = {};
+    kdump.word_size = version % 2 == 0 ? 8 : 4;
+    kdump.byte_order = version % 3 == 0 ? ByteOrder::big : ByteOrder::little;
+    kdump.machine = version % 2 == 0 ? "s390x" : "i686";
+    seeds.push_back({fmt::format("v{}", version), test::kdump_bytes(kdump)});
+  }
+  return seeds;
 }
 
 // --- texts ---
@@ -196,6 +237,7 @@ std::vector<Seed> page_tables_seeds() {
 constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"lime", lime, lime_seeds},
                                  Target{"flattened", flattened, flattened_seeds},
+                                 Target{"kdump", kdump, kdump_seeds},
                                  Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},
                                  Target{"kallsyms", kallsyms, kallsyms_seeds},
                                  Target{"page_tables", page_tables, page_tables_seeds},

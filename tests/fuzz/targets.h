@@ -20,6 +20,8 @@ bool elf(Input input);
 bool lime(Input input);
 /// A flattened stream, and the image in it.
 bool flattened(Input input);
+/// A kdump-compressed file: its headers, bitmaps, descriptors and pages.
+bool kdump(Input input);
 /// The text of a note.
 bool vmcoreinfo(Input input);
 /// KallsymsInput, then memory from kKallsymsStart on.

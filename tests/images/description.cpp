@@ -194,8 +194,45 @@ void parse_format(Words& words, Description& out) {
       {{"elf", FileFormat::elf},
        {"lime", FileFormat::lime},
        {"raw", FileFormat::raw},
-       {"flattened", FileFormat::flattened}}};
-  out.format = choose(kFormats, words.next());
+       {"kdump", FileFormat::kdump}}};
+  out.flattened = words.word("flattened");
+  out.format = words.empty() && out.flattened ? FileFormat::elf : choose(kFormats, words.next());
+  if (out.flattened && out.format != FileFormat::elf && out.format != FileFormat::kdump)
+    throw DescriptionError("only ELF and kdump files are flattened");
+}
+
+std::vector<codec::Codec> parse_codecs(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, codec::Codec>, 4> kCodecs = {
+      {{"zlib", codec::Codec::zlib},
+       {"lzo", codec::Codec::lzo},
+       {"snappy", codec::Codec::snappy},
+       {"zstd", codec::Codec::zstd}}};
+  std::vector<codec::Codec> codecs;
+  if (text == "none") return codecs;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(','), text.size());
+    codecs.push_back(choose(kCodecs, text.substr(0, end)));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return codecs;
+}
+
+void parse_kdump(Words& words, Description& out) {
+  constexpr std::array<std::pair<std::string_view, ByteOrder>, 2> kOrders = {
+      {{"little", ByteOrder::little}, {"big", ByteOrder::big}}};
+  KdumpLine& kdump = out.kdump;
+  if (words.word("exclude")) {
+    for (const Range& range : parse_ranges(words)) kdump.excluded.push_back(range);
+    return;
+  }
+  words.number("version", kdump.version);
+  words.number("words", kdump.word_size);
+  words.number("split", kdump.parts);
+  if (const auto pages = words.option("pages")) kdump.pages_written = parse_size(*pages);
+  if (const auto machine = words.option("machine")) kdump.machine = *machine;
+  if (const auto order = words.option("order")) kdump.byte_order = choose(kOrders, *order);
+  if (const auto codecs = words.option("codec")) kdump.codecs = parse_codecs(*codecs);
+  if (kdump.parts == 0) throw DescriptionError("a dump has one part at least");
 }
 
 // "segments STYLE ..." starts anew; "segments with ..." changes what is there.
@@ -336,7 +373,7 @@ void parse_entry_of(Words& words, Description& out) {
   parse_entry(kind, words, out);
 }
 
-constexpr std::array<std::pair<std::string_view, Statement>, 28> kStatements = {{
+constexpr std::array<std::pair<std::string_view, Statement>, 29> kStatements = {{
     {"machine", parse_machine},
     {"ram", [](Words& words, Description& out) { out.ram = parse_ranges(words); }},
     {"release", [](Words& words, Description& out) { out.release = words.next(); }},
@@ -349,6 +386,7 @@ constexpr std::array<std::pair<std::string_view, Statement>, 28> kStatements = {
     {"symbols", parse_symbols},
     {"segments", parse_segments},
     {"format", parse_format},
+    {"kdump", parse_kdump},
     {"struct_page", parse_struct_page},
     {"memory_map", parse_memory_map},
     {"mem_section", parse_mem_section},

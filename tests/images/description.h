@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/endian.h"
+#include "codec/codec.h"
 #include "images/kallsyms_builder.h"
 #include "images/layouts.h"
 #include "images/memory.h"
@@ -45,8 +47,19 @@ struct PageRun {
 enum class FileFormat {
   elf,
   lime,
-  raw,        ///< from address 0 on; what is no RAM is zeros
-  flattened,  ///< the ELF file as a stream, out of order and with its head written twice
+  raw,  ///< from address 0 on; what is no RAM is zeros
+  kdump,
+};
+
+struct KdumpLine {
+  unsigned version = 6;
+  unsigned word_size = 8;
+  ByteOrder byte_order = ByteOrder::little;
+  std::string machine = "x86_64";
+  std::vector<codec::Codec> codecs = {codec::Codec::zlib};
+  unsigned parts = 1;                   ///< files that the dump is split into
+  std::vector<Range> excluded;          ///< memory whose pages are left out
+  std::optional<size_t> pages_written;  ///< of an incomplete dump
 };
 
 enum class SegmentStyle { qemu, vmcore, kcore };
@@ -140,6 +153,8 @@ struct Description {
   std::vector<Range> crashkernel;
   std::optional<uint64_t> crashed;  ///< when
   FileFormat format = FileFormat::elf;
+  bool flattened = false;  ///< the file is a stream, out of order and with its head written twice
+  KdumpLine kdump;
   SegmentsLine segments;
   NoteLines note;
   SymbolLines symbols;

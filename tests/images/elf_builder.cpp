@@ -88,7 +88,7 @@ struct Header {
 class Writer {
  public:
   Writer(const ElfDescription& elf, Sink& sink)
-      : elf_(elf), sink_(sink), wide_(elf.word_size == 8), notes_(encode_notes()) {}
+      : elf_(elf), sink_(sink), wide_(elf.word_size == 8), notes_(note_bytes(elf.notes, elf.byte_order)) {}
 
   void run() {
     lay_out();
@@ -111,21 +111,6 @@ class Writer {
   size_t first_load() const { return elf_.notes.empty() ? 0 : 1; }
   size_t count() const { return elf_.segments.size() + first_load(); }
   ByteWriter writer() const { return ByteWriter(elf_.byte_order, elf_.word_size); }
-
-  std::vector<std::byte> encode_notes() const {
-    ByteWriter out = writer();
-    for (const ElfNote& note : elf_.notes) {
-      out.u32(static_cast<uint32_t>(note.name.size() + 1));
-      out.u32(static_cast<uint32_t>(note.descriptor.size()));
-      out.u32(note.type);
-      out.text(note.name);
-      out.u8(0);
-      out.align(4);
-      out.bytes(note.descriptor);
-      out.align(4);
-    }
-    return out.take();
-  }
 
   uint64_t reserve(uint64_t size, uint64_t alignment) {
     end_ = (end_ + alignment - 1) / alignment * alignment;
@@ -236,6 +221,21 @@ std::vector<std::byte> bytes_of(std::string_view text) {
 void write_elf(const ElfDescription& elf, const std::string& path) {
   FileSink sink(path);
   Writer(elf, sink).run();
+}
+
+std::vector<std::byte> note_bytes(std::span<const ElfNote> notes, ByteOrder order) {
+  ByteWriter out(order);
+  for (const ElfNote& note : notes) {
+    out.u32(static_cast<uint32_t>(note.name.size() + 1));
+    out.u32(static_cast<uint32_t>(note.descriptor.size()));
+    out.u32(note.type);
+    out.text(note.name);
+    out.u8(0);
+    out.align(4);
+    out.bytes(note.descriptor);
+    out.align(4);
+  }
+  return out.take();
 }
 
 std::vector<std::byte> elf_bytes(const ElfDescription& elf) {

@@ -54,6 +54,8 @@ struct ElfDescription {
   std::optional<uint64_t> truncate;
 };
 
+/// Notes one after another, as a PT_NOTE segment and a kdump sub header's area hold them.
+std::vector<std::byte> note_bytes(std::span<const ElfNote> notes, ByteOrder order);
 /// A segment's data from bytes that are kept.
 SegmentData data_of(std::vector<std::byte> bytes);
 /// The bytes of `text`, without a NUL.

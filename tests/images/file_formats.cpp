@@ -56,6 +56,10 @@ std::vector<std::byte> flattened_bytes(const Records& records, bool end_mark) {
   return out.take();
 }
 
+void write_bytes(std::span<const std::byte> file, const std::string& path) {
+  OutFile(path).write(0, file);
+}
+
 void write_flattened(std::span<const std::byte> file, const std::string& path) {
   constexpr size_t kRecord = 100001;
   constexpr size_t kHead = 64;
@@ -92,6 +96,23 @@ void write_lime(const PhysicalMemory& memory, const std::vector<Range>& ram, con
     at += range.end - range.start;
   }
   out.end(at);
+}
+
+KdumpDescription kdump_of(const PhysicalMemory& memory, const std::vector<Range>& ram,
+                          const std::vector<Range>& excluded) {
+  KdumpDescription kdump;
+  for (const Range& range : ram) {
+    for (uint64_t at = range.start; at + kPage <= range.end; at += kPage) kdump.memory.insert(at / kPage);
+    kdump.max_mapnr = std::max(kdump.max_mapnr, range.end / kPage);
+  }
+  for (const Range& range : excluded)
+    for (uint64_t at = range.start; at < range.end; at += kPage) kdump.excluded.insert(at / kPage);
+  kdump.page = [&memory](uint64_t pfn) {
+    std::vector<std::byte> page(kPage);
+    memory.read(pfn * kPage, page);
+    return page;
+  };
+  return kdump;
 }
 
 void write_raw(const PhysicalMemory& memory, const std::vector<Range>& ram, const std::string& path) {

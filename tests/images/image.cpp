@@ -254,26 +254,63 @@ ElfDescription TestImage::elf() const {
   elf.headers_last = description.segments.headers_last;
   elf.extended_count = description.segments.extended_count;
   elf.truncate = description.truncate;
-  const unsigned notes = is_live(description) ? 1 : description.cpu_notes.value_or(description.cpus);
-  for (unsigned cpu = 0; cpu < notes; ++cpu)
-    elf.notes.push_back({"CORE", kNtPrStatus, std::vector<std::byte>(336)});
-  for (unsigned cpu = 0; cpu < notes && !description.qemu_cpus.empty(); ++cpu)
-    elf.notes.push_back({"QEMU", 0, qemu_cpu_state(kernel_, cpu)});
-  const NotePlace place = description.note.place;
-  if (place == NotePlace::elf || place == NotePlace::both)
-    elf.notes.push_back({"VMCOREINFO", 0, bytes_of(note_)});
+  elf.notes = cpu_notes();
+  if (has_note()) elf.notes.push_back({"VMCOREINFO", 0, bytes_of(note_)});
   elf.segments = Segments(kernel_).take();
   return elf;
+}
+
+std::vector<ElfNote> TestImage::cpu_notes() const {
+  const Description& description = kernel_.description();
+  const unsigned count = is_live(description) ? 1 : description.cpu_notes.value_or(description.cpus);
+  std::vector<ElfNote> notes(count, {"CORE", kNtPrStatus, std::vector<std::byte>(336)});
+  for (unsigned cpu = 0; cpu < count && !description.qemu_cpus.empty(); ++cpu)
+    notes.push_back({"QEMU", 0, qemu_cpu_state(kernel_, cpu)});
+  return notes;
+}
+
+bool TestImage::has_note() const {
+  const NotePlace place = kernel_.description().note.place;
+  return place == NotePlace::elf || place == NotePlace::both;
+}
+
+KdumpDescription TestImage::kdump() const {
+  const Description& description = kernel_.description();
+  const KdumpLine& line = description.kdump;
+  KdumpDescription kdump = kdump_of(kernel_.memory(), description.ram, line.excluded);
+  kdump.version = line.version;
+  kdump.word_size = line.word_size;
+  kdump.byte_order = line.byte_order;
+  kdump.machine = line.machine;
+  kdump.codecs = line.codecs;
+  kdump.pages_written = line.pages_written;
+  constexpr uint32_t kIncomplete = 8;
+  kdump.status = line.pages_written ? kIncomplete : 0;
+  kdump.notes = cpu_notes();
+  if (has_note()) kdump.vmcoreinfo = note_;
+  return kdump;
+}
+
+void TestImage::write_kdump(const std::string& path) const {
+  const Description& description = kernel_.description();
+  const auto write_file = description.flattened ? write_flattened : write_bytes;
+  KdumpDescription kdump = this->kdump();
+  const uint64_t parts = description.kdump.parts;
+  for (uint64_t part = 0; part < parts; ++part) {
+    if (parts > 1) kdump.split = {kdump.max_mapnr * part / parts, kdump.max_mapnr * (part + 1) / parts};
+    write_file(kdump_bytes(kdump), part == 0 ? path : fmt::format("{}.{}", path, part + 1));
+  }
 }
 
 void TestImage::write(const std::string& path) const {
   const Description& description = kernel_.description();
   switch (description.format) {
     case FileFormat::elf:
-      write_elf(elf(), path);
-      return;
-    case FileFormat::flattened:
+      if (!description.flattened) return write_elf(elf(), path);
       write_flattened(elf_bytes(elf()), path);
+      break;
+    case FileFormat::kdump:
+      write_kdump(path);
       break;
     case FileFormat::lime:
       write_lime(kernel_.memory(), description.ram, path);

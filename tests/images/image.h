@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "images/elf_builder.h"
+#include "images/kdump_builder.h"
 #include "images/kernel.h"
 
 namespace kvista::test {
@@ -25,13 +26,18 @@ class TestImage {
 
   /// The file's headers, notes and segments; valid while this object is.
   ElfDescription elf() const;
-  /// Writes the image.
+  /// The same as a kdump-compressed file, whole.
+  KdumpDescription kdump() const;
+  /// Writes the image; the parts of a split dump behind the first as PATH.2, PATH.3 ...
   void write(const std::string& path) const;
   /// Writes the running system's files (/proc/iomem ...) below `root`.
   void write_system(const std::string& root) const;
 
  private:
+  std::vector<ElfNote> cpu_notes() const;
+  bool has_note() const;
   void write_note_to_memory();
+  void write_kdump(const std::string& path) const;
 
   Kernel kernel_;
   std::map<std::string, std::string> truth_;

@@ -10,16 +10,13 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-constexpr uint64_t kSubHeaderBlocks = 2;  // one for what has fixed places, one and more for notes
-
 uint64_t bitmap_blocks(const KdumpDescription& kdump) {
   const uint64_t bits = uint64_t{kdump.block_size} * 8;
   return (kdump.max_mapnr + bits - 1) / bits;
 }
 
-uint32_t flag_of(std::optional<codec::Codec> codec) {
-  if (!codec) return 0;
-  switch (*codec) {
+uint32_t flag_of(codec::Codec codec) {
+  switch (codec) {
     case codec::Codec::zlib:
       return 0x1;
     case codec::Codec::lzo:
@@ -30,6 +27,31 @@ uint32_t flag_of(std::optional<codec::Codec> codec) {
       return 0x20;
   }
   return 0;
+}
+
+// What follows the sub header's fields, a block behind them.
+struct Notes {
+  explicit Notes(const KdumpDescription& kdump) {
+    std::vector<ElfNote> notes;
+    if (kdump.version >= 4) notes = kdump.notes;
+    const Bytes text = bytes_of(kdump.vmcoreinfo);
+    if (kdump.version >= 3 && !text.empty()) notes.push_back({"VMCOREINFO", 0, text});
+    bytes = note_bytes(notes, kdump.byte_order);
+    // The last note's descriptor is at the end, but for its padding to 4 bytes.
+    if (kdump.version >= 3 && !text.empty()) vmcoreinfo_at = bytes.size() - (text.size() + 3) / 4 * 4;
+  }
+  Bytes bytes;
+  uint64_t vmcoreinfo_at = 0;
+};
+
+uint64_t notes_at(const KdumpDescription& kdump) {
+  return uint64_t{2} * kdump.block_size;
+}
+
+// One for what has fixed places, one and more for notes.
+uint64_t sub_header_blocks(const KdumpDescription& kdump) {
+  const uint64_t size = std::max<uint64_t>(Notes(kdump).bytes.size(), 1);
+  return 1 + (size + kdump.block_size - 1) / kdump.block_size;
 }
 
 void put_at(Bytes& file, uint64_t at, const Bytes& bytes) {
@@ -49,9 +71,9 @@ Bytes header(const KdumpDescription& kdump) {
   out.align(kdump.word_size);
   out.word(kdump.seconds);
   out.word(0);
-  out.u32(kdump.status | flag_of(kdump.codec));
+  out.u32(kdump.codecs.empty() ? kdump.status : kdump.status | flag_of(kdump.codecs.front()));
   out.u32(kdump.block_size);
-  out.u32(kSubHeaderBlocks);
+  out.u32(static_cast<uint32_t>(sub_header_blocks(kdump)));
   out.u32(static_cast<uint32_t>(2 * bitmap_blocks(kdump)));
   out.u32(static_cast<uint32_t>(kdump.max_mapnr));
   out.zeros(20);
@@ -72,14 +94,14 @@ Bytes sub_header(const KdumpDescription& kdump) {
     out.word(start);
     out.word(end);
   }
-  if (kdump.version >= 3) {
-    wide(kdump.vmcoreinfo.empty() ? 0 : uint64_t{2} * kdump.block_size);
-    out.word(kdump.vmcoreinfo.size());
-  }
-  for (unsigned version = 4; version <= std::min(kdump.version, 5U); ++version) {
-    wide(0);
-    out.word(0);
-  }
+  const Notes notes(kdump);
+  const auto part = [&](uint64_t offset, uint64_t size) {
+    wide(size == 0 ? 0 : offset);
+    out.word(size);
+  };
+  if (kdump.version >= 3) part(notes_at(kdump) + notes.vmcoreinfo_at, kdump.vmcoreinfo.size());
+  if (kdump.version >= 4) part(notes_at(kdump), notes.bytes.size());
+  if (kdump.version >= 5) part(0, 0);
   if (kdump.version >= 6) {
     wide(start);
     wide(end);
@@ -91,17 +113,16 @@ Bytes sub_header(const KdumpDescription& kdump) {
 }  // namespace
 
 uint64_t kdump_descriptors_at(const KdumpDescription& kdump) {
-  return (1 + kSubHeaderBlocks + 2 * bitmap_blocks(kdump)) * kdump.block_size;
+  return (1 + sub_header_blocks(kdump) + 2 * bitmap_blocks(kdump)) * kdump.block_size;
 }
 
 std::vector<std::byte> kdump_bytes(const KdumpDescription& kdump) {
-  const uint64_t bitmaps_at = (1 + kSubHeaderBlocks) * kdump.block_size;
+  const uint64_t bitmaps_at = (1 + sub_header_blocks(kdump)) * kdump.block_size;
   const uint64_t bitmap_size = bitmap_blocks(kdump) * kdump.block_size;
   Bytes file(kdump_descriptors_at(kdump));
   put_at(file, 0, header(kdump));
   put_at(file, kdump.block_size, sub_header(kdump));
-  const auto note = std::as_bytes(std::span(kdump.vmcoreinfo));
-  put_at(file, uint64_t{2} * kdump.block_size, {note.begin(), note.end()});
+  put_at(file, notes_at(kdump), Notes(kdump).bytes);
   std::vector<uint64_t> pages;
   for (const uint64_t pfn : kdump.memory) {
     const auto bit = static_cast<std::byte>(1U << pfn % 8);
@@ -120,12 +141,14 @@ std::vector<std::byte> kdump_bytes(const KdumpDescription& kdump) {
     }
     const Bytes page = kdump.page(pages[i]);
     const bool zero = std::all_of(page.begin(), page.end(), [](std::byte b) { return b == std::byte{0}; });
-    Bytes packed = kdump.codec && !zero ? compress(*kdump.codec, page) : page;
+    const bool packs = !kdump.codecs.empty() && !zero;
+    const codec::Codec codec = packs ? kdump.codecs[i % kdump.codecs.size()] : codec::Codec::zlib;
+    Bytes packed = packs ? compress(codec, page) : page;
     const bool smaller = packed.size() < page.size();
     if (!smaller) packed = page;
     descriptors.u64(zero ? data_at : data_at + data.size());
     descriptors.u32(static_cast<uint32_t>(packed.size()));
-    descriptors.u32(smaller ? flag_of(kdump.codec) : 0);
+    descriptors.u32(smaller ? flag_of(codec) : 0);
     descriptors.u64(0);
     if (!zero) data.insert(data.end(), packed.begin(), packed.end());
   }

@@ -11,6 +11,7 @@
 
 #include "base/endian.h"
 #include "codec/codec.h"
+#include "images/elf_builder.h"
 
 namespace kvista::test {
 
@@ -26,13 +27,15 @@ struct KdumpDescription {
   uint32_t block_size = 4096;
   uint32_t status = 0;
   uint64_t seconds = 1700000000;
-  std::optional<codec::Codec> codec = codec::Codec::zlib;  ///< nothing: pages are not compressed
+  /// Pages are compressed with these in turn; none: they are not compressed.
+  std::vector<codec::Codec> codecs = {codec::Codec::zlib};
   uint64_t max_mapnr = 0;
   std::set<uint64_t> memory;    ///< page frames of the first bitmap
   std::set<uint64_t> excluded;  ///< those of them that are not in the second
   /// The bytes of a page.
   std::function<std::vector<std::byte>(uint64_t pfn)> page;
-  std::string vmcoreinfo;
+  std::string vmcoreinfo;      ///< its text, from version 3 on; from 4 on it is one of the notes too
+  std::vector<ElfNote> notes;  ///< of CPUs; from version 4 on
   /// The page frames [first, second) only, as one file of a split dump.
   std::optional<std::pair<uint64_t, uint64_t>> split;
   /// So many pages are there; the descriptors of the others are zeros.

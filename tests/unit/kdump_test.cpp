@@ -87,14 +87,31 @@ void expect_pages(const MemoryImage& image, const KdumpDescription& kdump) {
 }
 
 TEST(Kdump, ReadsEveryCodec) {
-  for (const std::optional<Codec> codec :
-       {std::optional<Codec>{}, std::optional{Codec::zlib}, std::optional{Codec::lzo},
-        std::optional{Codec::snappy}, std::optional{Codec::zstd}}) {
-    if (codec && !codec::is_available(*codec)) continue;
+  for (const Codec codec : {Codec::zlib, Codec::lzo, Codec::snappy, Codec::zstd}) {
+    if (!codec::is_available(codec)) continue;
     KdumpDescription kdump = small_dump();
-    kdump.codec = codec;
+    kdump.codecs = {codec};
     expect_pages(*open_described(kdump), kdump);
   }
+}
+
+TEST(Kdump, ReadsPagesThatAreNotCompressedAndCodecsInOneFile) {
+  KdumpDescription kdump = small_dump();
+  kdump.codecs = {};
+  expect_pages(*open_described(kdump), kdump);
+  kdump.codecs = {Codec::zlib, Codec::zstd, Codec::snappy};
+  expect_pages(*open_described(kdump), kdump);
+}
+
+TEST(Kdump, HasTheNotesOfCpusAndVmcoreinfoOnce) {
+  KdumpDescription kdump = small_dump();
+  kdump.notes = {{"CORE", 1, pattern(336, 1)}, {"QEMU", 0, pattern(432, 2)}};
+  const auto image = open_described(kdump);
+  std::vector<std::string> names;
+  for (const Note& note : image->notes()) names.push_back(note.name);
+  EXPECT_THAT(names, ElementsAre("VMCOREINFO", "CORE", "QEMU"));
+  EXPECT_EQ(image->read_note(image->notes()[0], 4096), test::bytes_of(kdump.vmcoreinfo));
+  EXPECT_EQ(image->read_note(image->notes()[2], 4096), pattern(432, 2));
 }
 
 TEST(Kdump, ReadsEveryVersionWordSizeAndByteOrder) {
@@ -164,6 +181,7 @@ TEST(Kdump, LosesWhatACutFileLacks) {
   Bytes bytes = test::kdump_bytes(kdump);
   bytes.resize(bytes.size() - 100);
   const auto image = open_kdump(MemoryFile(bytes).open());
+  EXPECT_THAT(image->warnings(), ElementsAre(HasSubstr("the file is cut short: its pages end at")));
   EXPECT_EQ(state_at(*image, 39999 * uint64_t{4096}), PageState::lost);
   bytes.resize(test::kdump_descriptors_at(kdump) + 240);
   const auto shorter = open_kdump(MemoryFile(bytes).open());
@@ -189,6 +207,25 @@ TEST(Kdump, CallsDamagedPagesUnreadable) {
   EXPECT_EQ(state_with(12, uint32_t{3}), PageState::unreadable) << "two codecs";
   EXPECT_EQ(state_with(12, uint32_t{0x40}), PageState::unreadable) << "no codec";
   EXPECT_EQ(state_with(12, uint32_t{0x20}), PageState::unreadable) << "another codec";
+}
+
+// Alone or among others: the answer is the same.
+TEST(Kdump, CallsBothOfTwoPagesThatOverlapUnreadable) {
+  KdumpDescription kdump = small_dump();
+  kdump.codecs = {};
+  Bytes bytes = test::kdump_bytes(kdump);
+  const uint64_t at = test::kdump_descriptors_at(kdump);
+  // Page frames 1, 2, 5 (zeros), 6, 7, 8: the fifth page begins within the fourth.
+  test::put(bytes, at + 4 * 24, load<uint64_t>(&bytes[at + 3 * 24], ByteOrder::little) + 16);
+  const auto image = open_kdump(MemoryFile(bytes).open());
+  EXPECT_EQ(state_at(*image, 0x5000), PageState::present);
+  EXPECT_EQ(state_at(*image, 0x6000), PageState::unreadable);
+  EXPECT_EQ(state_at(*image, 0x7000), PageState::unreadable);
+  EXPECT_EQ(state_at(*image, 0x8000), PageState::present);
+  Bytes four(4 * 4096);
+  const ReadResult result = image->read(PhysAddr{0x5000}, four);
+  EXPECT_EQ(result.done, 4096U);
+  EXPECT_EQ(result.state, PageState::unreadable);
 }
 
 TEST(Kdump, RefusesHeadersThatMakeNoSense) {

@@ -90,7 +90,7 @@ TEST(Census, EachFrameIsInOneRow) {
   EXPECT_EQ(census.count(PageClass::pri_cache), 128U);
   EXPECT_EQ(census.count(PageClass::offline), 16U);
   EXPECT_EQ(census.count(PageClass::hwpoison), 4U);
-  EXPECT_EQ(census.gaps.unread, 0U);
+  EXPECT_EQ(census.gaps.unread(), 0U);
   EXPECT_EQ(census.gaps.without_struct, 0U);
   EXPECT_EQ(census.gaps.without_section, 0U);
 }
@@ -277,9 +277,9 @@ TEST(CensusMemory, FramesWithoutASection) {
 TEST(CensusMemory, KernelDataThatIsNotInTheFile) {
   Opened opened("truncate 0x3800000\n");
   const Census census = opened.census();
-  EXPECT_GT(census.gaps.unread, 0x700U);
+  EXPECT_GT(census.gaps.unread(), 0x700U);
   EXPECT_EQ(census.total(), kRamFrames);
-  EXPECT_GE(census.count(PageClass::kern_data), census.gaps.unread) << "what is missing is not zeros";
+  EXPECT_GE(census.count(PageClass::kern_data), census.gaps.unread()) << "what is missing is not zeros";
 }
 
 // --- runs over sections ---
