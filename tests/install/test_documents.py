@@ -106,8 +106,9 @@ class Bash:
         """The line after TAB: a mark typed behind it shows where it ends."""
         os.write(self.terminal, f"{typed}\t#END#".encode())
         seen = self.read_until(lambda text: "#END#" in text)
-        os.write(self.terminal, b"\x15\n")
-        self.read_until(lambda text: text.endswith(self.PROMPT))
+        # Ctrl-U draws the prompt too: only what a command has put out shows that the next one is ready.
+        os.write(self.terminal, b"\x15echo $((41+1))nd\n")
+        self.read_until(lambda text: "42nd" in text and text.endswith(self.PROMPT))
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.split("#END#")[0].split(self.PROMPT)[-1])
 
     def close(self):

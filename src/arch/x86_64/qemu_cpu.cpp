@@ -6,8 +6,8 @@ namespace kvista::arch::x86_64 {
 namespace {
 
 constexpr uint32_t kVersion = 1;
-constexpr uint64_t kRegisters = 18 * 8;  // rax to r15, rip, rflags
-constexpr uint64_t kSegmentHead = 16;    // selector, limit, flags, padding; then the base
+constexpr uint64_t kRegisters = 18 * uint64_t{8};  // rax to r15, rip, rflags
+constexpr uint64_t kSegmentHead = 16;              // selector, limit, flags, padding; then the base
 constexpr uint64_t kSegment = kSegmentHead + 8;
 constexpr unsigned kSegmentsBeforeIdt = 9;  // cs, ds, es, fs, gs, ss, ldt, tr, gdt
 
@@ -44,7 +44,7 @@ std::optional<QemuCpu> parse_qemu_cpu(std::span<const std::byte> descriptor) {
   QemuCpu cpu;
   cpu.idt = VirtAddr{in.u64()};
   cpu.cr0 = in.u64();
-  in.skip(2 * 8);  // cr1, cr2
+  in.skip(2 * uint64_t{8});  // cr1, cr2
   cpu.cr3 = in.u64();
   cpu.cr4 = in.u64();
   in.skip(8);  // kernel_gs_base
