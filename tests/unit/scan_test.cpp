@@ -186,7 +186,7 @@ TEST(Scan, TakesAbsurdSizesForNoHeader) {
 TEST(Scan, IsNotLedOnByMemoryFullOfTexts) {
   RawMemory memory(4 * kMiB);
   const std::string text = "OSRELEASE=x\nPAGESIZE=1\n\x01";
-  for (uint64_t at = 0; at < 4 * kMiB; at += text.size()) memory.put(at, text);
+  for (uint64_t at = 0; at + text.size() <= 4 * kMiB; at += text.size()) memory.put(at, text);
   const Scan scan = memory.scan();
   EXPECT_FALSE(scan.complete);
   EXPECT_THAT(scan.notes, SizeIs(256));
