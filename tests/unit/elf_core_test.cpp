@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "unit/bytes.h"
+#include "unit/failure.h"
 #include "unit/memory_file.h"
 
 namespace kvista::image {
@@ -46,12 +47,7 @@ ElfCore read_core(const Bytes& bytes) {
 
 // The message that reading `bytes` fails with.
 std::string failure_of(const Bytes& bytes) {
-  try {
-    read_core(bytes);
-  } catch (const FormatError& error) {
-    return error.what();
-  }
-  return "no failure";
+  return test::failure_of<FormatError>([&] { read_core(bytes); });
 }
 
 TEST(ElfCore, ReadsBothClassesInBothByteOrders) {

@@ -5,7 +5,9 @@
 
 #include "base/error.h"
 #include "unit/bytes.h"
+#include "unit/failure.h"
 #include "unit/memory_file.h"
+#include "unit/read_image.h"
 
 namespace kvista::image {
 namespace {
@@ -15,6 +17,7 @@ using test::data_of;
 using test::ElfDescription;
 using test::MemoryFile;
 using test::pattern;
+using test::read;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -27,25 +30,7 @@ std::unique_ptr<MemoryImage> open_described(const ElfDescription& elf) {
 }
 
 std::string failure_of(const ElfDescription& elf) {
-  try {
-    open_described(elf);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no failure";
-}
-
-// What is at `address`, and how the read ended: the same whether it is copied or looked at.
-Bytes read(const MemoryImage& image, uint64_t address, size_t size, PageState* state = nullptr) {
-  Bytes out(size);
-  const ReadResult result = image.read(PhysAddr{address}, out);
-  if (state != nullptr) *state = result.state;
-  out.resize(result.done);
-  Window window;
-  const View view = image.view(PhysAddr{address}, size, window);
-  EXPECT_EQ(view.state, result.state);
-  EXPECT_EQ(Bytes(view.bytes.begin(), view.bytes.end()), out);
-  return out;
+  return test::failure_of([&] { open_described(elf); });
 }
 
 Bytes slice(const Bytes& bytes, size_t from, size_t size) {

@@ -7,6 +7,7 @@
 #include "image/open.h"
 #include "images/file_formats.h"
 #include "unit/bytes.h"
+#include "unit/failure.h"
 #include "unit/memory_file.h"
 
 namespace kvista::image {
@@ -25,12 +26,7 @@ Unflattened unflatten_bytes(const Bytes& bytes) {
 }
 
 std::string failure_of(const Bytes& bytes) {
-  try {
-    unflatten_bytes(bytes);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no failure";
+  return test::failure_of([&] { unflatten_bytes(bytes); });
 }
 
 Bytes read(const File& file, uint64_t at, size_t size) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "unit/failure.h"
 #include "unit/kallsyms_blob.h"
 
 namespace kvista::decode {
@@ -43,12 +44,7 @@ Kallsyms open_blob(const KallsymsBlob& blob, const KallsymsShape& shape = {},
 }
 
 std::string failure_of(const KallsymsBlob& blob, const Kallsyms::Known& known = kKnown) {
-  try {
-    open_blob(blob, {}, known);
-  } catch (const FormatError& error) {
-    return error.what();
-  }
-  return "no failure";
+  return test::failure_of<FormatError>([&] { open_blob(blob, {}, known); });
 }
 
 std::vector<std::string> names_of(const Kallsyms& kallsyms) {

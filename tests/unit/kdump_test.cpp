@@ -6,6 +6,7 @@
 #include "image/open.h"
 #include "images/kdump_builder.h"
 #include "unit/bytes.h"
+#include "unit/failure.h"
 #include "unit/memory_file.h"
 
 namespace kvista::image {
@@ -47,12 +48,7 @@ std::unique_ptr<MemoryImage> open_described(const KdumpDescription& kdump) {
 }
 
 std::string failure_of(const Bytes& bytes) {
-  try {
-    open_kdump(MemoryFile(bytes).open());
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no failure";
+  return test::failure_of([&] { open_kdump(MemoryFile(bytes).open()); });
 }
 
 PageState state_at(const MemoryImage& image, uint64_t address) {

@@ -8,14 +8,18 @@
 #include "images/file_formats.h"
 #include "images/temporary.h"
 #include "unit/bytes.h"
+#include "unit/failure.h"
 #include "unit/memory_file.h"
+#include "unit/read_image.h"
 
 namespace kvista::image {
 namespace {
 
 using test::Bytes;
+using test::failure_of;
 using test::MemoryFile;
 using test::pattern;
+using test::read;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -31,27 +35,6 @@ Bytes two_ranges() {
   add_range(file, 0x1000, pattern(0x1000, 1));
   add_range(file, 0x100000, pattern(0x2000, 2));
   return file;
-}
-
-Bytes read(const MemoryImage& image, uint64_t address, size_t size, PageState* state = nullptr) {
-  Bytes out(size);
-  const ReadResult result = image.read(PhysAddr{address}, out);
-  if (state != nullptr) *state = result.state;
-  out.resize(result.done);
-  Window window;
-  const View view = image.view(PhysAddr{address}, size, window);
-  EXPECT_EQ(view.state, result.state);
-  EXPECT_EQ(Bytes(view.bytes.begin(), view.bytes.end()), out);
-  return out;
-}
-
-std::string failure_of(const std::function<void()>& open) {
-  try {
-    open();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no failure";
 }
 
 std::string lime_failure(const Bytes& bytes) {

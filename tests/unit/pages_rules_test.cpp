@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "unit/failure.h"
 #include "unit/page_layouts.h"
 
 namespace kvista::test {
@@ -19,12 +20,7 @@ using testing::HasSubstr;
 using vmcoreinfo::VmcoreInfo;
 
 std::string failure_of(const std::string& note) {
-  try {
-    derive_page_rules(VmcoreInfo(note));
-  } catch (const NotFound& error) {
-    return error.what();
-  }
-  return "(none)";
+  return test::failure_of<NotFound>([&] { derive_page_rules(VmcoreInfo(note)); });
 }
 
 class PageRulesOf : public testing::TestWithParam<NoteLayout> {};
@@ -135,12 +131,12 @@ TEST(PageRules, OffsetsThatDoNotFit) {
         "OFFSET(page.compound_dtor)=18446744073709551552", "SIZE(page)=0", "SIZE(page)=60", "SIZE(page)=264",
         "SIZE(page)=18446744073709551552", "NUMBER(PG_lru)=64", "NUMBER(PG_hwpoison)=-1",
         "NUMBER(PG_slab)=4000000000"})
-    EXPECT_NE(failure_of(note + wrong + "\n"), "(none)") << wrong;
+    EXPECT_NE(failure_of(note + wrong + "\n"), "no failure") << wrong;
   for (const char* right : {"OFFSET(page.flags)=56", "OFFSET(page._mapcount)=60", "SIZE(page)=256"})
-    EXPECT_EQ(failure_of(note + right + "\n"), "(none)") << right;
+    EXPECT_EQ(failure_of(note + right + "\n"), "no failure") << right;
   const std::string folio = page_note(note_layout("6.4"));
-  EXPECT_NE(failure_of(folio + "OFFSET(folio._folio_order)=121\n"), "(none)");
-  EXPECT_NE(failure_of(folio + "OFFSET(folio._folio_order)=4294967295\n"), "(none)");
+  EXPECT_NE(failure_of(folio + "OFFSET(folio._folio_order)=121\n"), "no failure");
+  EXPECT_NE(failure_of(folio + "OFFSET(folio._folio_order)=4294967295\n"), "no failure");
 }
 
 TEST(PageRules, TheUsersSizeOfStructPage) {
