@@ -77,6 +77,47 @@ FreeCheck check_free(machine::Machine& machine, const Census& census) {
   return check;
 }
 
+// How many pages are zero, from those that were looked at.
+struct ZeroEstimate {
+  double pages = 0;
+  double variance = 0;
+  double unknown = 0;  ///< half of the pages of which nothing is known: the error goes both ways
+  bool sure = true;
+
+  // Pages that are not in the image are no sample of those that are: zero pages may be what was left out.
+  void add_unknown(double count) {
+    if (count == 0) return;
+    sure = false;
+    pages += count / 2;
+    unknown += count / 2;
+  }
+
+  void add(uint64_t count, const ZeroShare& share, bool exact) {
+    const auto seen = static_cast<double>(share.looked_at);
+    const auto missing = static_cast<double>(share.missing);
+    if (exact) {
+      pages += static_cast<double>(share.zeros);
+      add_unknown(missing);
+      return;
+    }
+    sure = false;
+    const double known = seen + missing == 0 ? 0 : static_cast<double>(count) * seen / (seen + missing);
+    add_unknown(static_cast<double>(count) - known);
+    if (known == 0) return;
+    // With two more zero pages and two more others, the error is sound for shares near 0 and 1 too
+    // (Agresti-Coull).
+    const double n = seen + 4;
+    const double p = (static_cast<double>(share.zeros) + 2) / n;
+    pages += known * static_cast<double>(share.zeros) / seen;
+    variance += known * known * p * (1 - p) / n;
+  }
+
+  uint64_t error() const {
+    constexpr double kNineteenOfTwenty = 1.96;
+    return static_cast<uint64_t>(std::ceil(kNineteenOfTwenty * std::sqrt(variance) + unknown));
+  }
+};
+
 }  // namespace
 
 uint64_t Census::total() const {
@@ -101,31 +142,19 @@ uint64_t Census::count_flagged(PageClass page_class, ClassFlag flag) const {
 
 LevelCount Census::dumpable(unsigned level) const {
   LevelCount result;
-  double zeros = 0;
-  double variance = 0;
+  ZeroEstimate zeros;
   for (const ClassInfo& info : class_infos()) {
     if (info.never_dumped || (info.level_bits & level) != 0) continue;
     const auto pages = count(info.page_class);
     result.pages += pages;
-    if ((level & kLevelZero) == 0 || !is_sampled(info.page_class) || pages == 0) continue;
-    const ZeroShare& share = zero_shares.at(static_cast<size_t>(info.page_class));
-    if (exact && share.missing == 0) {
-      zeros += static_cast<double>(share.zeros);
-      continue;
-    }
-    result.estimate = true;
-    // With two more zero pages and two more others, the error is sound for shares near 0 and 1 too
-    // (Agresti-Coull).
-    const auto n = static_cast<double>(share.looked_at) + 4;
-    const double p = (static_cast<double>(share.zeros) + 2) / n;
-    const double seen =
-        share.looked_at == 0 ? 0.5 : static_cast<double>(share.zeros) / static_cast<double>(share.looked_at);
-    zeros += static_cast<double>(pages) * seen;
-    variance += static_cast<double>(pages) * static_cast<double>(pages) * p * (1 - p) / n;
+    if ((level & kLevelZero) == 0) continue;
+    if (info.page_class == PageClass::kern_data) zeros.add_unknown(static_cast<double>(gaps.unread()));
+    if (is_sampled(info.page_class) && pages != 0)
+      zeros.add(pages, zero_shares.at(static_cast<size_t>(info.page_class)), exact);
   }
-  result.pages -= std::min(result.pages, static_cast<uint64_t>(std::llround(zeros)));
-  constexpr double kNineteenOfTwenty = 1.96;
-  result.error = static_cast<uint64_t>(std::ceil(kNineteenOfTwenty * std::sqrt(variance)));
+  result.pages -= std::min(result.pages, static_cast<uint64_t>(std::llround(zeros.pages)));
+  result.error = zeros.error();
+  result.estimate = !zeros.sure;
   return result;
 }
 

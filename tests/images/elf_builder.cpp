@@ -1,13 +1,6 @@
 #include "images/elf_builder.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <stdexcept>
 #include <utility>
 
 #include "images/byte_writer.h"
@@ -17,63 +10,6 @@ namespace {
 
 constexpr uint16_t kExtendedCount = 0xffff;  // PN_XNUM
 constexpr uint32_t kPtNote = 4;
-
-// Where a file's bytes go.
-class Sink {
- public:
-  Sink() = default;
-  Sink(const Sink&) = delete;
-  Sink& operator=(const Sink&) = delete;
-  virtual ~Sink() = default;
-  virtual void write(uint64_t offset, std::span<const std::byte> bytes) = 0;
-  virtual void set_size(uint64_t size) = 0;
-};
-
-class MemorySink final : public Sink {
- public:
-  void write(uint64_t offset, std::span<const std::byte> bytes) override {
-    if (bytes_.size() < offset + bytes.size()) bytes_.resize(offset + bytes.size());
-    std::copy(bytes.begin(), bytes.end(), bytes_.begin() + static_cast<ptrdiff_t>(offset));
-  }
-  void set_size(uint64_t size) override { bytes_.resize(size); }
-  std::vector<std::byte> take() { return std::move(bytes_); }
-
- private:
-  std::vector<std::byte> bytes_;
-};
-
-class FileSink final : public Sink {
- public:
-  explicit FileSink(const std::string& path)
-      : path_(path), fd_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) {
-    if (fd_ < 0) fail();
-  }
-  FileSink(const FileSink&) = delete;
-  FileSink& operator=(const FileSink&) = delete;
-  ~FileSink() override {
-    if (fd_ >= 0) close(fd_);
-  }
-
-  void write(uint64_t offset, std::span<const std::byte> bytes) override {
-    while (!bytes.empty()) {
-      const ssize_t put = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (put < 0) fail();
-      offset += static_cast<uint64_t>(put);
-      bytes = bytes.subspan(static_cast<size_t>(put));
-    }
-  }
-  void set_size(uint64_t size) override {
-    if (ftruncate(fd_, static_cast<off_t>(size)) != 0) fail();
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw std::runtime_error(fmt::format("cannot write {}: {}", path_, std::strerror(errno)));
-  }
-
-  std::string path_;
-  int fd_ = -1;
-};
 
 struct Header {
   uint32_t type = 0;
@@ -218,8 +154,7 @@ std::vector<std::byte> bytes_of(std::string_view text) {
   return {bytes.begin(), bytes.end()};
 }
 
-void write_elf(const ElfDescription& elf, const std::string& path) {
-  FileSink sink(path);
+void write_elf(const ElfDescription& elf, Sink& sink) {
   Writer(elf, sink).run();
 }
 
@@ -240,7 +175,7 @@ std::vector<std::byte> note_bytes(std::span<const ElfNote> notes, ByteOrder orde
 
 std::vector<std::byte> elf_bytes(const ElfDescription& elf) {
   MemorySink sink;
-  Writer(elf, sink).run();
+  write_elf(elf, sink);
   return sink.take();
 }
 

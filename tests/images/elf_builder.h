@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/endian.h"
+#include "images/sink.h"
 
 namespace kvista::test {
 
@@ -61,8 +62,8 @@ SegmentData data_of(std::vector<std::byte> bytes);
 /// The bytes of `text`, without a NUL.
 std::vector<std::byte> bytes_of(std::string_view text);
 
-/// Writes the file, with holes where no data was handed over. Throws std::runtime_error where it cannot.
-void write_elf(const ElfDescription& elf, const std::string& path);
+/// Writes the file, with holes where no data was handed over.
+void write_elf(const ElfDescription& elf, Sink& sink);
 /// The same in memory, for small files.
 std::vector<std::byte> elf_bytes(const ElfDescription& elf);
 

@@ -1,78 +1,102 @@
 #include "images/file_formats.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
+#include <stdexcept>
 
 #include "images/byte_writer.h"
 
 namespace kvista::test {
 namespace {
 
-using Records = std::vector<std::pair<uint64_t, std::vector<std::byte>>>;
+using Bytes = std::vector<std::byte>;
 
-// The file grows to its end only where something is written: what is not is a hole.
-class OutFile {
+Bytes flattened_header() {
+  ByteWriter out;
+  out.text("makedumpfile");
+  out.zeros(4);
+  ByteWriter numbers(ByteOrder::big);
+  numbers.u64(1);  // the type
+  numbers.u64(1);  // the version
+  out.bytes(numbers.take());
+  out.zeros(4096 - out.size());
+  return out.take();
+}
+
+Bytes record_header(uint64_t offset, uint64_t size) {
+  ByteWriter out(ByteOrder::big);
+  out.u64(offset);
+  out.u64(size);
+  return out.take();
+}
+
+Bytes end_header() {
+  return record_header(UINT64_MAX, UINT64_MAX);
+}
+
+// What comes one behind the other.
+class Stream {
  public:
-  explicit OutFile(const std::string& path) : path_(path), file_(path, std::ios::binary) {}
-  void write(uint64_t at, std::span<const std::byte> bytes) {
-    file_.seekp(static_cast<std::streamoff>(at));
-    file_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  explicit Stream(Sink& sink) : sink_(sink) {}
+  void add(std::span<const std::byte> bytes) {
+    sink_.write(at_, bytes);
+    at_ += bytes.size();
   }
-  void end(uint64_t size) {
-    file_.close();
-    std::filesystem::resize_file(path_, size);
+  void record(uint64_t offset, std::span<const std::byte> bytes) {
+    add(record_header(offset, bytes.size()));
+    add(bytes);
   }
 
  private:
-  std::string path_;
-  std::ofstream file_;
+  Sink& sink_;
+  uint64_t at_ = 0;
 };
 
-void write_range(OutFile& out, uint64_t at, const PhysicalMemory& memory, const Range& range) {
-  memory.for_each(range, [&](uint64_t address, std::span<const std::byte> bytes) {
-    out.write(at + address - range.start, bytes);
+void write_range(Sink& sink, uint64_t at, const MemoryBytes& memory, const Range& range) {
+  memory(range, [&](uint64_t address, std::span<const std::byte> bytes) {
+    sink.write(at + address - range.start, bytes);
   });
+}
+
+Bytes read_piece(std::ifstream& file, size_t size) {
+  Bytes piece(size);
+  file.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(size));
+  piece.resize(static_cast<size_t>(file.gcount()));
+  return piece;
 }
 
 }  // namespace
 
-std::vector<std::byte> flattened_bytes(const Records& records, bool end_mark) {
-  ByteWriter out(ByteOrder::big);
-  out.text("makedumpfile");
-  out.zeros(4);
-  out.u64(1);
-  out.u64(1);
-  out.zeros(4096 - out.size());
-  for (const auto& [offset, bytes] : records) {
-    out.u64(offset);
-    out.u64(bytes.size());
-    out.bytes(bytes);
-  }
-  if (end_mark) {
-    out.u64(UINT64_MAX);
-    out.u64(UINT64_MAX);
-  }
-  return out.take();
+std::vector<std::byte> flattened_bytes(const std::vector<std::pair<uint64_t, Bytes>>& records,
+                                       bool end_mark) {
+  MemorySink sink;
+  Stream stream(sink);
+  stream.add(flattened_header());
+  for (const auto& [offset, bytes] : records) stream.record(offset, bytes);
+  if (end_mark) stream.add(end_header());
+  return sink.take();
 }
 
-void write_bytes(std::span<const std::byte> file, const std::string& path) {
-  OutFile(path).write(0, file);
-}
-
-void write_flattened(std::span<const std::byte> file, const std::string& path) {
+void flatten(const std::string& plain, Sink& sink) {
   constexpr size_t kRecord = 100001;
   constexpr size_t kHead = 64;
-  Records records;
-  for (size_t at = 0; at < file.size(); at += kRecord) {
-    const auto part = file.subspan(at, std::min(kRecord, file.size() - at));
-    records.emplace_back(at, std::vector<std::byte>(part.begin(), part.end()));
+  std::ifstream file(plain, std::ios::binary);
+  Bytes first = read_piece(file, kRecord);
+  if (first.empty()) throw std::runtime_error("cannot read " + plain);
+  const Bytes head(first.begin(), first.begin() + static_cast<ptrdiff_t>(std::min(kHead, first.size())));
+  std::fill_n(first.begin(), head.size(), std::byte{0xee});
+  Stream stream(sink);
+  stream.add(flattened_header());
+  stream.record(0, first);
+  for (uint64_t at = kRecord;; at += 2 * kRecord) {
+    const Bytes one = read_piece(file, kRecord);
+    const Bytes other = read_piece(file, kRecord);
+    if (!other.empty()) stream.record(at + kRecord, other);
+    if (one.empty()) break;
+    stream.record(at, one);
   }
-  for (size_t i = 1; i + 1 < records.size(); i += 2) std::swap(records[i], records[i + 1]);
-  const auto head = file.first(std::min(kHead, file.size()));
-  std::fill_n(records.front().second.begin(), head.size(), std::byte{0xee});
-  records.emplace_back(0, std::vector<std::byte>(head.begin(), head.end()));
-  OutFile(path).write(0, flattened_bytes(records));
+  stream.record(0, head);
+  stream.add(end_header());
 }
 
 std::vector<std::byte> lime_header(const Range& range) {
@@ -85,44 +109,25 @@ std::vector<std::byte> lime_header(const Range& range) {
   return out.take();
 }
 
-void write_lime(const PhysicalMemory& memory, const std::vector<Range>& ram, const std::string& path) {
-  OutFile out(path);
+void write_lime(const MemoryBytes& memory, const std::vector<Range>& ram, Sink& sink) {
   uint64_t at = 0;
   for (const Range& range : ram) {
     const auto header = lime_header(range);
-    out.write(at, header);
+    sink.write(at, header);
     at += header.size();
-    write_range(out, at, memory, range);
+    write_range(sink, at, memory, range);
     at += range.end - range.start;
   }
-  out.end(at);
+  sink.set_size(at);
 }
 
-KdumpDescription kdump_of(const PhysicalMemory& memory, const std::vector<Range>& ram,
-                          const std::vector<Range>& excluded) {
-  KdumpDescription kdump;
-  for (const Range& range : ram) {
-    for (uint64_t at = range.start; at + kPage <= range.end; at += kPage) kdump.memory.insert(at / kPage);
-    kdump.max_mapnr = std::max(kdump.max_mapnr, range.end / kPage);
-  }
-  for (const Range& range : excluded)
-    for (uint64_t at = range.start; at < range.end; at += kPage) kdump.excluded.insert(at / kPage);
-  kdump.page = [&memory](uint64_t pfn) {
-    std::vector<std::byte> page(kPage);
-    memory.read(pfn * kPage, page);
-    return page;
-  };
-  return kdump;
-}
-
-void write_raw(const PhysicalMemory& memory, const std::vector<Range>& ram, const std::string& path) {
-  OutFile out(path);
+void write_raw(const MemoryBytes& memory, const std::vector<Range>& ram, Sink& sink) {
   uint64_t end = 0;
   for (const Range& range : ram) {
-    write_range(out, range.start, memory, range);
+    write_range(sink, range.start, memory, range);
     end = std::max(end, range.end);
   }
-  out.end(end);
+  sink.set_size(end);
 }
 
 }  // namespace kvista::test

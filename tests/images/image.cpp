@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "images/byte_writer.h"
-#include "images/file_formats.h"
 #include "images/temporary.h"
 
 namespace kvista::test {
@@ -247,17 +246,20 @@ void TestImage::write_note_to_memory() {
   put(kernel_.image_phys(kernel_.symbol("vmcoreinfo_note")), note_);
 }
 
-ElfDescription TestImage::elf() const {
+Saved TestImage::saved() const {
   const Description& description = kernel_.description();
-  ElfDescription elf;
-  elf.machine = description.machine.elf_machine;
-  elf.headers_last = description.segments.headers_last;
-  elf.extended_count = description.segments.extended_count;
-  elf.truncate = description.truncate;
-  elf.notes = cpu_notes();
-  if (has_note()) elf.notes.push_back({"VMCOREINFO", 0, bytes_of(note_)});
-  elf.segments = Segments(kernel_).take();
-  return elf;
+  Saved saved;
+  saved.ram = description.ram;
+  saved.bytes = kernel_.memory().bytes();
+  saved.cpu_notes = cpu_notes();
+  const NotePlace place = description.note.place;
+  if (place == NotePlace::elf || place == NotePlace::both) saved.vmcoreinfo = note_;
+  saved.elf.machine = description.machine.elf_machine;
+  saved.elf.headers_last = description.segments.headers_last;
+  saved.elf.extended_count = description.segments.extended_count;
+  saved.elf.truncate = description.truncate;
+  saved.elf.segments = Segments(kernel_).take();
+  return saved;
 }
 
 std::vector<ElfNote> TestImage::cpu_notes() const {
@@ -269,57 +271,8 @@ std::vector<ElfNote> TestImage::cpu_notes() const {
   return notes;
 }
 
-bool TestImage::has_note() const {
-  const NotePlace place = kernel_.description().note.place;
-  return place == NotePlace::elf || place == NotePlace::both;
-}
-
-KdumpDescription TestImage::kdump() const {
-  const Description& description = kernel_.description();
-  const KdumpLine& line = description.kdump;
-  KdumpDescription kdump = kdump_of(kernel_.memory(), description.ram, line.excluded);
-  kdump.version = line.version;
-  kdump.word_size = line.word_size;
-  kdump.byte_order = line.byte_order;
-  kdump.machine = line.machine;
-  kdump.codecs = line.codecs;
-  kdump.pages_written = line.pages_written;
-  constexpr uint32_t kIncomplete = 8;
-  kdump.status = line.pages_written ? kIncomplete : 0;
-  kdump.notes = cpu_notes();
-  if (has_note()) kdump.vmcoreinfo = note_;
-  return kdump;
-}
-
-void TestImage::write_kdump(const std::string& path) const {
-  const Description& description = kernel_.description();
-  const auto write_file = description.flattened ? write_flattened : write_bytes;
-  KdumpDescription kdump = this->kdump();
-  const uint64_t parts = description.kdump.parts;
-  for (uint64_t part = 0; part < parts; ++part) {
-    if (parts > 1) kdump.split = {kdump.max_mapnr * part / parts, kdump.max_mapnr * (part + 1) / parts};
-    write_file(kdump_bytes(kdump), part == 0 ? path : fmt::format("{}.{}", path, part + 1));
-  }
-}
-
 void TestImage::write(const std::string& path) const {
-  const Description& description = kernel_.description();
-  switch (description.format) {
-    case FileFormat::elf:
-      if (!description.flattened) return write_elf(elf(), path);
-      write_flattened(elf_bytes(elf()), path);
-      break;
-    case FileFormat::kdump:
-      write_kdump(path);
-      break;
-    case FileFormat::lime:
-      write_lime(kernel_.memory(), description.ram, path);
-      break;
-    case FileFormat::raw:
-      write_raw(kernel_.memory(), description.ram, path);
-      break;
-  }
-  if (description.truncate) std::filesystem::resize_file(path, *description.truncate);
+  save(saved(), kernel_.description(), path);
 }
 
 void TestImage::write_system(const std::string& root) const {

@@ -4,10 +4,11 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "images/elf_builder.h"
-#include "images/kdump_builder.h"
 #include "images/kernel.h"
+#include "images/saved.h"
 
 namespace kvista::test {
 
@@ -24,10 +25,8 @@ class TestImage {
   /// The class of a frame.
   PageRun class_of(uint64_t pfn) const { return test::class_of(kernel_, pfn); }
 
-  /// The file's headers, notes and segments; valid while this object is.
-  ElfDescription elf() const;
-  /// The same as a kdump-compressed file, whole.
-  KdumpDescription kdump() const;
+  /// The memory and what the file says beside it; valid while this object is.
+  Saved saved() const;
   /// Writes the image; the parts of a split dump behind the first as PATH.2, PATH.3 ...
   void write(const std::string& path) const;
   /// Writes the running system's files (/proc/iomem ...) below `root`.
@@ -35,9 +34,7 @@ class TestImage {
 
  private:
   std::vector<ElfNote> cpu_notes() const;
-  bool has_note() const;
   void write_note_to_memory();
-  void write_kdump(const std::string& path) const;
 
   Kernel kernel_;
   std::map<std::string, std::string> truth_;

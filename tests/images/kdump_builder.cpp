@@ -1,6 +1,7 @@
 #include "images/kdump_builder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "images/byte_writer.h"
 #include "images/compress.h"
@@ -54,11 +55,6 @@ uint64_t sub_header_blocks(const KdumpDescription& kdump) {
   return 1 + (size + kdump.block_size - 1) / kdump.block_size;
 }
 
-void put_at(Bytes& file, uint64_t at, const Bytes& bytes) {
-  file.resize(std::max<uint64_t>(file.size(), at + bytes.size()));
-  std::copy(bytes.begin(), bytes.end(), file.begin() + static_cast<ptrdiff_t>(at));
-}
-
 Bytes header(const KdumpDescription& kdump) {
   ByteWriter out(kdump.byte_order, kdump.word_size);
   out.text(kdump.signature);
@@ -110,51 +106,76 @@ Bytes sub_header(const KdumpDescription& kdump) {
   return out.take();
 }
 
+// The first bitmap has memory, the second what the file holds. Returns the frames whose pages this part has.
+std::vector<uint64_t> write_bitmaps(const KdumpDescription& kdump, Sink& sink) {
+  const uint64_t size = bitmap_blocks(kdump) * kdump.block_size;
+  Bytes both(2 * size);
+  std::vector<uint64_t> pages;
+  for (const uint64_t pfn : kdump.memory) {
+    const auto bit = static_cast<std::byte>(1U << pfn % 8);
+    both.at(pfn / 8) |= bit;
+    if (kdump.excluded.contains(pfn)) continue;
+    both.at(size + pfn / 8) |= bit;
+    if (!kdump.split || (pfn >= kdump.split->first && pfn < kdump.split->second)) pages.push_back(pfn);
+  }
+  sink.write((1 + sub_header_blocks(kdump)) * kdump.block_size, both);
+  return pages;
+}
+
+// A page as the file holds it.
+struct Packed {
+  Bytes bytes;
+  uint32_t flags = 0;
+  bool zero = false;
+};
+
+// Page `index` of the file: what a codec makes larger is not compressed.
+Packed pack(const KdumpDescription& kdump, size_t index, Bytes page) {
+  const bool zero = std::all_of(page.begin(), page.end(), [](std::byte b) { return b == std::byte{0}; });
+  if (zero || kdump.codecs.empty()) return {std::move(page), 0, zero};
+  const codec::Codec codec = kdump.codecs[index % kdump.codecs.size()];
+  Bytes packed = compress(codec, page);
+  if (packed.size() >= page.size()) return {std::move(page)};
+  return {std::move(packed), flag_of(codec)};
+}
+
 }  // namespace
 
 uint64_t kdump_descriptors_at(const KdumpDescription& kdump) {
   return (1 + sub_header_blocks(kdump) + 2 * bitmap_blocks(kdump)) * kdump.block_size;
 }
 
-std::vector<std::byte> kdump_bytes(const KdumpDescription& kdump) {
-  const uint64_t bitmaps_at = (1 + sub_header_blocks(kdump)) * kdump.block_size;
-  const uint64_t bitmap_size = bitmap_blocks(kdump) * kdump.block_size;
-  Bytes file(kdump_descriptors_at(kdump));
-  put_at(file, 0, header(kdump));
-  put_at(file, kdump.block_size, sub_header(kdump));
-  put_at(file, notes_at(kdump), Notes(kdump).bytes);
-  std::vector<uint64_t> pages;
-  for (const uint64_t pfn : kdump.memory) {
-    const auto bit = static_cast<std::byte>(1U << pfn % 8);
-    file.at(bitmaps_at + pfn / 8) |= bit;
-    if (kdump.excluded.contains(pfn)) continue;
-    file.at(bitmaps_at + bitmap_size + pfn / 8) |= bit;
-    if (!kdump.split || (pfn >= kdump.split->first && pfn < kdump.split->second)) pages.push_back(pfn);
-  }
+void write_kdump(const KdumpDescription& kdump, Sink& sink) {
+  const std::vector<uint64_t> pages = write_bitmaps(kdump, sink);
+  sink.write(0, header(kdump));
+  sink.write(kdump.block_size, sub_header(kdump));
+  sink.write(notes_at(kdump), Notes(kdump).bytes);
+  const uint64_t descriptors_at = kdump_descriptors_at(kdump);
+  const uint64_t data_at = descriptors_at + pages.size() * 24;
+  sink.write(data_at, Bytes(kdump.block_size));  // the page of zeros that all such pages share
+  uint64_t end = data_at + kdump.block_size;
   ByteWriter descriptors(kdump.byte_order);
-  Bytes data(kdump.block_size);  // the page of zeros that all such pages share
-  const uint64_t data_at = file.size() + pages.size() * 24;
   for (size_t i = 0; i < pages.size(); ++i) {
     if (i >= kdump.pages_written.value_or(pages.size())) {
       descriptors.zeros(24);
       continue;
     }
-    const Bytes page = kdump.page(pages[i]);
-    const bool zero = std::all_of(page.begin(), page.end(), [](std::byte b) { return b == std::byte{0}; });
-    const bool packs = !kdump.codecs.empty() && !zero;
-    const codec::Codec codec = packs ? kdump.codecs[i % kdump.codecs.size()] : codec::Codec::zlib;
-    Bytes packed = packs ? compress(codec, page) : page;
-    const bool smaller = packed.size() < page.size();
-    if (!smaller) packed = page;
-    descriptors.u64(zero ? data_at : data_at + data.size());
-    descriptors.u32(static_cast<uint32_t>(packed.size()));
-    descriptors.u32(smaller ? flag_of(codec) : 0);
+    const Packed page = pack(kdump, i, kdump.page(pages[i]));
+    descriptors.u64(page.zero ? data_at : end);
+    descriptors.u32(static_cast<uint32_t>(page.bytes.size()));
+    descriptors.u32(page.flags);
     descriptors.u64(0);
-    if (!zero) data.insert(data.end(), packed.begin(), packed.end());
+    if (page.zero) continue;
+    sink.write(end, page.bytes);
+    end += page.bytes.size();
   }
-  put_at(file, file.size(), descriptors.take());
-  put_at(file, data_at, data);
-  return file;
+  sink.write(descriptors_at, descriptors.take());
+}
+
+std::vector<std::byte> kdump_bytes(const KdumpDescription& kdump) {
+  MemorySink sink;
+  write_kdump(kdump, sink);
+  return sink.take();
 }
 
 }  // namespace kvista::test

@@ -12,6 +12,7 @@
 #include "base/endian.h"
 #include "codec/codec.h"
 #include "images/elf_builder.h"
+#include "images/sink.h"
 
 namespace kvista::test {
 
@@ -42,6 +43,8 @@ struct KdumpDescription {
   std::optional<size_t> pages_written;
 };
 
+void write_kdump(const KdumpDescription& kdump, Sink& sink);
+/// The same in memory, for small files.
 std::vector<std::byte> kdump_bytes(const KdumpDescription& kdump);
 /// Where the page descriptors of such a file begin.
 uint64_t kdump_descriptors_at(const KdumpDescription& kdump);

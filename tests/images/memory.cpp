@@ -88,8 +88,7 @@ void PhysicalMemory::fill(Range range, Contents contents) {
   }
 }
 
-void PhysicalMemory::for_each(
-    Range range, const std::function<void(uint64_t address, std::span<const std::byte>)>& visit) const {
+void PhysicalMemory::for_each(Range range, const MemoryVisit& visit) const {
   for (auto at = pages_.lower_bound(range.start / kPage); at != pages_.end(); ++at) {
     const uint64_t start = at->first * kPage;
     if (start >= range.end) return;

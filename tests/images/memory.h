@@ -21,6 +21,12 @@ struct Range {
   bool contains(uint64_t address) const { return address >= start && address < end; }
 };
 
+/// Takes bytes of memory from `address` on.
+using MemoryVisit = std::function<void(uint64_t address, std::span<const std::byte> bytes)>;
+/// Hands over the bytes of a range of memory, in order of addresses and never more than a page at once; what
+/// it leaves out is zeros.
+using MemoryBytes = std::function<void(Range, const MemoryVisit&)>;
+
 enum class Contents {
   zero,
   random,   ///< the same at each run; differs from page to page
@@ -39,9 +45,12 @@ class PhysicalMemory {
 
   /// Fills whole pages.
   void fill(Range range, Contents contents);
-  /// Visits the kept bytes of `range` in order, page by page.
-  void for_each(Range range,
-                const std::function<void(uint64_t address, std::span<const std::byte>)>& visit) const;
+  /// Visits the kept bytes of `range`.
+  void for_each(Range range, const MemoryVisit& visit) const;
+  /// The same as a function; valid while this object is.
+  MemoryBytes bytes() const {
+    return [this](Range range, const MemoryVisit& visit) { for_each(range, visit); };
+  }
 
  private:
   using Page = std::array<std::byte, kPage>;

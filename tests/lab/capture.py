@@ -23,7 +23,7 @@ STEP_TIMEOUT = 180
 
 @dataclasses.dataclass(frozen=True)
 class Capture:
-    """A capture directory: dump.elf, oracle/ and capture.json."""
+    """A capture directory: the same memory in three files, oracle/ and capture.json."""
 
     path: Path
     about: dict[str, Any]
@@ -32,6 +32,16 @@ class Capture:
     def dump(self) -> Path:
         """The guest's memory as QEMU wrote it."""
         return self.path / "dump.elf"
+
+    @property
+    def kdump(self) -> Path:
+        """The same memory as QEMU's kdump-compressed file, a flattened stream."""
+        return self.path / "dump.kdump"
+
+    @property
+    def raw(self) -> Path:
+        """The same memory as QEMU's pmemsave wrote it: physical addresses from 0 to the end of RAM, nothing else."""
+        return self.path / "dump.raw"
 
     @property
     def oracle(self) -> Path:
@@ -91,20 +101,21 @@ def _forget_others(captures: Path, prefix: str, keep: Path) -> None:
 def make(kernel: kernels.Kernel, variant: guest.Variant, key: str, into: Path) -> None:
     """Boot, dump, collect, describe; `into` is a directory that exists."""
     start = time.monotonic()
-    dump = into / "dump.elf"
+    dumps = elf, kdump, raw = [into / f"dump.{suffix}" for suffix in ("elf", "kdump", "raw")]
     with guest.Guest(kernel, variant, {"/lab/settings": guest.settings("capture")}) as machine:
 
         def write_dump(_: str) -> None:
-            machine.dump(dump)
+            machine.dump(elf, kdump, raw)
             machine.console.send("\n")
 
         machine.serve({"dump": write_dump}, "done", STEP_TIMEOUT)
         machine.wait()
         machine.results(into / "oracle")
         (into / "console.log").write_text(machine.console.tail(10000), "utf-8")
-    if not dump.exists():
+    if not all(dump.exists() for dump in dumps):
         raise lab.LabError("The guest never asked for its dump.")
-    lab.run([lab.need_tool("fallocate", "util-linux"), "--dig-holes", str(dump)], "making the dump sparse")
+    for dump in (elf, raw):
+        lab.run([lab.need_tool("fallocate", "util-linux"), "--dig-holes", str(dump)], "making the dump sparse")
     oracle = oracles.Oracle(into / "oracle")
     about = {
         "key": key,

@@ -21,6 +21,7 @@ import dumpfile
 import full_peers
 import kvista
 import lab
+from forms import LEVEL_BITS
 from oracles import Oracle
 from pageflags import PageClass
 
@@ -43,19 +44,6 @@ ROWS = {
     "Remaining pages": PageClass.KERN_DATA,
 }
 """The rows of makedumpfile's report, as classes."""
-
-LEVEL_BITS = {
-    PageClass.ZERO: 1,
-    PageClass.NON_PRI_CACHE: 2 | 4,
-    PageClass.PRI_CACHE: 4,
-    PageClass.USER: 8,
-    PageClass.FREE: 16,
-    PageClass.KERN_DATA: 0,
-    PageClass.OFFLINE: 31,
-    PageClass.HWPOISON: 31,
-}
-"""The dump level's bits, any of which excludes kvista's class."""
-
 
 class Note:
     """The numbers in a guest's VMCOREINFO."""

@@ -260,10 +260,15 @@ class Guest:
             time.sleep(0.05)
         self.console.send("\n")
 
-    def dump(self, path: Path) -> None:
-        """Stop the guest, write its memory as an ELF core, let it go on."""
+    def dump(self, elf: Path, kdump: Path, raw: Path) -> None:
+        """Stop the guest, write the same memory as an ELF core, as kdump-compressed and raw, let it go on.
+
+        QEMU's "kdump-zlib" is a flattened stream in every version; since 8.2 "kdump-raw-zlib" is one that is not.
+        """
         self.qmp("stop")
-        self.qmp("dump-guest-memory", timeout=300, paging=False, protocol=f"file:{path}")
+        self.qmp("dump-guest-memory", timeout=300, paging=False, protocol=f"file:{elf}")
+        self.qmp("dump-guest-memory", timeout=300, paging=False, protocol=f"file:{kdump}", format="kdump-zlib")
+        self.qmp("pmemsave", timeout=300, val=0, size=MEMORY_MIB << 20, filename=str(raw))
         self.qmp("cont")
 
     def wait(self, timeout: float = 60) -> None:

@@ -30,6 +30,11 @@ class Report:
             raise lab.LabError(f"{self.source} has no table '{name}', only {sorted(self.data.get('tables', {}))}.")
         return rows
 
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings; an error in their place where there is no answer."""
+        return [self.data["error"]] if "error" in self.data else self.data.get("warnings", [])
+
     def facts(self) -> dict[str, dict[str, Any]]:
         """The rows of the table of facts, by name of the fact; those without a value are left out."""
         return {row["fact"]: row for row in self.table("facts") if row.get("value") not in (None, "", "not available")}
@@ -39,14 +44,17 @@ PARTIAL_COMMANDS = ("info", "explain")
 """What may end with status 1: some facts are not available in some kernels. Which, the check of facts judges."""
 
 
-def run(binary: Path, *arguments: str, timeout: float = 120) -> Report:
-    """Run kvista on the host and return its report; an exit status that says failure is an error."""
+def run(binary: Path, *arguments: str, timeout: float = 120, statuses: tuple[int, ...] | None = None) -> Report:
+    """Run kvista on the host and return its report; an exit status that says failure is an error.
+
+    `statuses` are those that do not; without it 0, and 1 for the commands that end so where a kernel lacks something.
+    """
     command = [str(binary), *arguments, "--json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise lab.LabError(f"{' '.join(command)} does not run: {error}.") from error
-    if done.returncode not in ((0, 1) if arguments[0] in PARTIAL_COMMANDS else (0,)):
+    if done.returncode not in (statuses or ((0, 1) if arguments[0] in PARTIAL_COMMANDS else (0,))):
         raise lab.LabError(f"{' '.join(command)} ended with status {done.returncode}: {done.stderr.strip()}")
     return Report(done.stdout, f"kvista {arguments[0]}")
 

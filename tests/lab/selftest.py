@@ -9,8 +9,10 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
+import answers
 import compare
 import facts
+import forms
 import initramfs
 import kvista
 import lab
@@ -275,6 +277,63 @@ class Logs(unittest.TestCase):
         self.assertIn("instead of", logs.check_records(kmsg, [*rows[:-1], {**rows[-1], "level": "info"}])[0])
         self.assertIn("records, /dev/kmsg", logs.check_records(kmsg, rows[:-1])[0])
         self.assertIn("Only", logs.check_records(kmsg[: len(kmsg) // 2], rows)[0])
+
+
+class SameMemory(unittest.TestCase):
+    """The comparison of two files of the same memory finds each difference, unless a rule explains it."""
+
+    def answers(self, **changes: int) -> answers.Answers:
+        """Made-up answers; a change is by how much a class is larger, or the number of missing frames."""
+        counts = {"ZERO": 1000, "KERN_DATA": 9000, "FREE": answers.LEAST_FRAMES, "NO_STRUCT_PAGE": 16}
+        counts = {name: count + changes.get(name, 0) for name, count in counts.items()}
+        missing = changes.get("missing", 0)
+        kept = counts["KERN_DATA"] + counts["NO_STRUCT_PAGE"]
+        levels = [
+            {"level": level, "pages": kept + changes.get("level", 0), "error": changes.get("error") if level & 1 else None}
+            for level in range(32)
+        ]
+        tables = {
+            "facts": [{"fact": f"fact {number}", "value": number + changes.get("fact", 0)} for number in range(22)],
+            "pages": [{"type": name, "pages": count} for name, count in counts.items()],
+            "of_which": [{"type": "slab", "of": "KERN_DATA", "pages": 70 + changes.get("slab", 0)}],
+            "totals": [{"pages": sum(counts.values())}],
+            "free_check": [{"counted": counts["FREE"]}],
+            "levels": levels,
+            "messages": [{"seq": number + changes.get("seq", 0)} for number in range(answers.LEAST_MESSAGES)],
+        }
+        warnings = [f"{missing} frames of KERN_DATA are not in the image"] if missing else []
+        report = kvista.Report(json.dumps({"tables": tables, "warnings": warnings}), "x")
+        return answers.Answers(report, report, report)
+
+    def problems(self, rules: answers.Differences, **changes: int) -> list[str]:
+        """What the comparison says of made-up answers."""
+        return answers.Comparison(self.answers(), self.answers(**changes), rules).problems
+
+    def test_equal(self) -> None:
+        self.assertEqual(self.problems(answers.Differences()), [])
+
+    def test_each_difference(self) -> None:
+        for change in ("fact", "slab", "FREE", "seq", "level", "missing", "ZERO"):
+            self.assertNotEqual(self.problems(answers.Differences(), **{change: 1}), [], change)
+
+    def test_rules(self) -> None:
+        beyond, missing = answers.Differences({"NO_STRUCT_PAGE": -16}), answers.Differences(kernel_data_missing=True)
+        self.assertEqual(self.problems(beyond, NO_STRUCT_PAGE=-16), [])
+        self.assertNotEqual(self.problems(beyond, NO_STRUCT_PAGE=-15), [])
+        self.assertNotEqual(self.problems(missing), [])
+        moved = {"missing": 9, "ZERO": -5, "KERN_DATA": 5, "slab": 2, "level": 0}
+        self.assertEqual([text for text in self.problems(missing, **moved) if "level" not in text], [])
+        self.assertNotEqual(self.problems(missing, **{**moved, "ZERO": -4}), [])
+        self.assertIn("KERN_DATA is larger by 10", " ".join(self.problems(missing, missing=9, ZERO=-10, KERN_DATA=10)))
+
+    def test_floors(self) -> None:
+        self.assertIn("Only", " ".join(self.problems(answers.Differences({"FREE": -50000}), FREE=-50000)))
+
+    def test_excluded_frames(self) -> None:
+        classes = bytes([PageClass.FREE, PageClass.FREE, PageClass.ZERO, PageClass.KERN_DATA, PageClass.USER])
+        self.assertEqual(list(forms.excluded(classes, 31)), [(0, 2), (4, 5)])
+        self.assertEqual(list(forms.excluded(classes, 17)), [(0, 2)])
+        self.assertEqual(list(forms.excluded(classes, 0)), [])
 
 
 if __name__ == "__main__":

@@ -235,7 +235,7 @@ TEST(CensusMemory, ASectionWithoutAMemoryMap) {
   const Kernel& kernel = image.kernel();
   const uint64_t roots = kernel.memory().get64(kernel.image_phys(kernel.symbol("mem_section")));
   const uint64_t root = kernel.memory().get64(roots - kernel.page_offset()) - kernel.page_offset();
-  ElfDescription elf = image.elf();
+  ElfDescription elf = elf_of(image.saved());
   ElfSegment& ram = elf.segments.at(0);
   ram.data = [plain = ram.data, at = root + 16 - ram.paddr](const Emit& emit) {
     plain(emit);
@@ -244,7 +244,8 @@ TEST(CensusMemory, ASectionWithoutAMemoryMap) {
     emit(at, entry);
   };
   TemporaryDirectory directory;
-  write_elf(elf, directory.file("vmcore"));
+  FileSink sink(directory.file("vmcore"));
+  write_elf(elf, sink);
   machine::Machine machine(image::open_image(directory.file("vmcore")), {});
   const Census census = pages::take_census(machine, {});
   EXPECT_EQ(census.gaps.without_section, 0x4000U);
@@ -256,7 +257,7 @@ TEST(CensusMemory, ASectionWithoutAMemoryMap) {
 TEST(CensusMemory, FramesWithoutASection) {
   Opened opened("memory_map leaf=2m\n");
   TemporaryDirectory directory;
-  ElfDescription elf = opened.image().elf();
+  ElfDescription elf = elf_of(opened.image().saved());
   ElfSegment rom;
   rom.paddr = 0xfffc0000;
   rom.memory_size = 0x40000;
@@ -266,7 +267,8 @@ TEST(CensusMemory, FramesWithoutASection) {
   claim.file_size = 0;
   elf.segments.push_back(rom);
   elf.segments.push_back(claim);
-  write_elf(elf, directory.file("vmcore"));
+  FileSink sink(directory.file("vmcore"));
+  write_elf(elf, sink);
   machine::Machine machine(image::open_image(directory.file("vmcore")), {});
   const Census census = pages::take_census(machine, {});
   EXPECT_EQ(census.gaps.without_section, 0x40U + (uint64_t{1} << 32));
