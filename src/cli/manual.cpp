@@ -32,7 +32,8 @@ constexpr std::array kEnvironment = {
 };
 
 constexpr const char* kImages =
-    "The image is recognised by its content: an ELF core file, a kdump-compressed file, a LiME dump, a "
+    "The image is recognised by its content: an ELF core file, a kdump-compressed file, a LiME or an AVML "
+    "dump, a "
     "flattened stream of one of "
     "these, or the running kernel. The parts of a split dump are given one by one, each with its own -c; raw "
     "memory as "

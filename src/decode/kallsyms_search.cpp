@@ -29,10 +29,25 @@ std::vector<std::byte> take(const VirtReader& read, VirtAddr at, uint64_t size) 
   return bytes;
 }
 
+// Memory with zeros, which are no token index, for pages that are not there: a filtered dump lacks what the
+// kernel freed of its own image, between text and read-only data and behind them.
+void read_around_gaps(const VirtReader& read, VirtAddr at, std::span<std::byte> out) {
+  constexpr uint64_t kPage = 4096;
+  while (!out.empty()) {
+    const size_t got = read(at, out);
+    const size_t gap = std::min<uint64_t>(out.size() - got, kPage - (at + got).value % kPage);
+    std::fill_n(out.begin() + static_cast<ptrdiff_t>(got), gap, std::byte{0});
+    at = at + (got + gap);
+    out = out.subspan(got + gap);
+  }
+}
+
 // What stands before `end`: up to `most` bytes, as far as the image goes.
 std::vector<std::byte> take_before(const VirtReader& read, VirtAddr image, VirtAddr end, uint64_t most) {
   most = std::min(most, align_down(end - image));
-  return take(read, end - most, most);
+  std::vector<std::byte> bytes(most);
+  read_around_gaps(read, end - most, bytes);
+  return bytes;
 }
 
 // Starts of 256 tokens, each a little further than the one before.
@@ -151,14 +166,14 @@ std::optional<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange 
   for (VirtAddr at = image.first; at <= image.last; at += kWindow) {
     const uint64_t left = image.last - at + 1;
     const auto part = std::span(window).first(std::min<uint64_t>(window.size(), left));
-    const size_t got = read(at, part);
-    for (size_t i = 0; i + kIndexBytes <= got && i < kWindow; i += kAlignment) {
+    read_around_gaps(read, at, part);
+    for (size_t i = 0; i + kIndexBytes <= part.size() && i < kWindow; i += kAlignment) {
       if (!is_token_index(&window[i], order)) continue;
       if (auto tables =
               tables_around(read, image.first, at + i, std::span(window).subspan(i, kIndexBytes), order))
         return tables;
     }
-    if (got < part.size() || left <= kWindow) break;
+    if (left <= kWindow) break;
   }
   return std::nullopt;
 }

@@ -41,15 +41,7 @@ std::vector<std::byte> ExtentImage::read_note(const Note& note, uint64_t limit) 
 }
 
 std::vector<PhysRange> ExtentImage::stored() const {
-  std::vector<PhysRange> stored;
-  for (const Extent& extent : extents_.extents()) {
-    if (extent.available == 0) continue;
-    if (!stored.empty() && stored.back().end() == extent.start)
-      stored.back().size += extent.available;
-    else
-      stored.push_back({extent.start, extent.available});
-  }
-  return stored;
+  return extents_.stored();
 }
 
 uint64_t count_lost(const ExtentMap& extents) {

@@ -14,6 +14,19 @@ Extent without_front(const Extent& extent, uint64_t skip) {
           extent.offset + skip};
 }
 
+// The first `part` bytes of each extent; what touches is one range.
+std::vector<PhysRange> joined(std::span<const Extent> extents, uint64_t Extent::*part) {
+  std::vector<PhysRange> ranges;
+  for (const Extent& extent : extents) {
+    if (extent.*part == 0) continue;
+    if (!ranges.empty() && ranges.back().end() == extent.start)
+      ranges.back().size += extent.*part;
+    else
+      ranges.push_back({extent.start, extent.*part});
+  }
+  return ranges;
+}
+
 }  // namespace
 
 ExtentMap::ExtentMap(std::vector<Extent> extents) {
@@ -32,14 +45,11 @@ ExtentMap::ExtentMap(std::vector<Extent> extents) {
 }
 
 std::vector<PhysRange> ExtentMap::ranges() const {
-  std::vector<PhysRange> joined;
-  for (const Extent& extent : extents_) {
-    if (!joined.empty() && joined.back().end() == extent.start)
-      joined.back().size += extent.size;
-    else
-      joined.push_back({extent.start, extent.size});
-  }
-  return joined;
+  return joined(extents_, &Extent::size);
+}
+
+std::vector<PhysRange> ExtentMap::stored() const {
+  return joined(extents_, &Extent::available);
 }
 
 ExtentMap::Place ExtentMap::find(PhysAddr address) const {

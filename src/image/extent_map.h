@@ -34,6 +34,8 @@ class ExtentMap {
   uint64_t overlap() const { return overlap_; }
   /// The covered memory, with touching extents joined.
   std::vector<PhysRange> ranges() const;
+  /// The part of it whose bytes are there.
+  std::vector<PhysRange> stored() const;
 
   /// What the file holds for memory from an address on: `size` bytes at `offset` where `state` is present,
   /// else `size` bytes of that state. `size` is 0 only for `beyond`.

@@ -12,7 +12,7 @@ namespace kvista::image {
 /// Whether `head`, the first bytes of a file, begin a LiME dump.
 bool looks_like_lime(std::span<const std::byte> head);
 
-/// Opens a LiME dump (also AVML's without compression). Reads the ranges' headers only. Throws FormatError
+/// Opens a LiME dump (also AVML's of version 1). Reads the ranges' headers only. Throws FormatError
 /// where not even the first one makes sense.
 std::unique_ptr<MemoryImage> open_lime(File file);
 

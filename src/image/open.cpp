@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "image/avml_image.h"
 #include "image/elf_core.h"
 #include "image/elf_image.h"
 #include "image/flattened.h"
@@ -45,6 +46,7 @@ constexpr std::array kFormats = {
     Format{"ELF core", looks_like_elf, open_elf},
     Format{"kdump-compressed", looks_like_kdump, open_kdump},
     Format{"LiME", looks_like_lime, open_lime},
+    Format{"AVML", looks_like_avml, open_avml},
 };
 
 std::string list_formats() {
@@ -61,7 +63,6 @@ std::string describe_head(std::span<const std::byte> head) {
   };
   static constexpr Known kKnown[] = {
       {"makedumpfile", "a flattened stream within a flattened stream: the file is damaged"},
-      {"AVML", "an AVML dump, which this version does not read yet"},
       {"\x1f\x8b", "gzip-compressed data: decompress it first"},
       {"\xfd"
        "7zXZ",

@@ -16,15 +16,15 @@ namespace kvista::image {
 /// A small cache that threads share: a page has few places, all under one lock, and takes that of the oldest.
 class PageCache {
  public:
-  explicit PageCache(size_t page_size)
-      : page_size_(page_size), shards_(std::make_unique<std::array<Shard, kShards>>()) {}
+  /// A shard has four pages; their number is a power of two.
+  explicit PageCache(size_t page_size, size_t shards = 64)
+      : page_size_(page_size), shard_count_(shards), shards_(std::make_unique<Shard[]>(shards)) {}
 
   /// Copies bytes of page `pfn`, from `into` on; false where the page is not here.
   bool read(Pfn pfn, size_t into, std::span<std::byte> out) const;
   void insert(Pfn pfn, std::span<const std::byte> page) const;
 
  private:
-  static constexpr size_t kShards = 64;
   static constexpr size_t kWays = 4;
   struct Shard {
     std::mutex mutex;
@@ -33,10 +33,11 @@ class PageCache {
     uint64_t clock = 0;
     std::vector<std::byte> pages;  // made with the first page
   };
-  Shard& shard(Pfn pfn) const { return shards_->at((pfn.value ^ pfn.value >> 6) % kShards); }
+  Shard& shard(Pfn pfn) const { return shards_[(pfn.value ^ pfn.value >> 6) % shard_count_]; }
 
   size_t page_size_;
-  std::unique_ptr<std::array<Shard, kShards>> shards_;
+  size_t shard_count_;
+  std::unique_ptr<Shard[]> shards_;
 };
 
 }  // namespace kvista::image

@@ -183,6 +183,10 @@ NoteChoice find_note_in_memory(const image::MemoryImage& image) {
                                                : NoteVerdict::refuted;
     choice.notes.push_back({std::move(found), verdict, std::move(check.why)});
   }
+  if (scan.unreadable != 0)
+    choice.warnings.push_back(fmt::format(
+        "{} pages of memory are damaged and cannot be read: VMCOREINFO was looked for in the others",
+        scan.unreadable));
   if (!scan.complete)
     choice.warnings.emplace_back("memory is full of what looks like VMCOREINFO: not all of it was looked at");
   choose(choice);

@@ -150,7 +150,9 @@ class Search {
       for (const size_t into : texts) add(at + into);
       done += view.bytes.size();
       // A page that is not there, or not all of it.
-      if (view.bytes.size() < size) done += kPage - (piece.start.value + done) % kPage;
+      if (view.bytes.size() == size) continue;
+      if (view.state == image::PageState::unreadable) ++unreadable_;
+      done += kPage - (piece.start.value + done) % kPage;
     }
   }
 
@@ -159,7 +161,7 @@ class Search {
               [](const FoundNote& a, const FoundNote& b) { return a.address < b.address; });
     const bool complete = tries_ <= kMostTries && notes_.size() <= kMostNotes;
     if (notes_.size() > kMostNotes) notes_.resize(kMostNotes);
-    return {std::move(notes_), complete};
+    return {std::move(notes_), complete, unreadable_};
   }
 
  private:
@@ -184,6 +186,7 @@ class Search {
   const image::MemoryImage& image_;
   std::vector<image::Window> windows_;
   std::atomic<uint64_t> tries_ = 0;
+  std::atomic<uint64_t> unreadable_ = 0;
   std::mutex mutex_;
   std::vector<FoundNote> notes_;
 };

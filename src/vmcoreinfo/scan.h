@@ -1,6 +1,7 @@
 // The search for VMCOREINFO in memory, for images that carry none.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct FoundNote {
 struct Scan {
   std::vector<FoundNote> notes;  ///< by address
   bool complete = true;          ///< false: there was more like a note than is looked at
+  uint64_t unreadable = 0;       ///< pages that the image should hold, and that are damaged
 };
 
 /// Looks through all memory that `image` holds, once, from up to `threads` threads (0: as many as there are

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "fuzz/targets.h"
+#include "image/avml_image.h"
 #include "image/elf_image.h"
 #include "image/flattened.h"
 #include "image/kdump_image.h"
@@ -126,6 +127,11 @@ bool elf(Input input) {
 bool lime(Input input) {
   const test::MemoryFile file(input);
   return check_image([&] { return image::open_lime(file.open()); });
+}
+
+bool avml(Input input) {
+  const test::MemoryFile file(input);
+  return check_image([&] { return image::open_avml(file.open()); }, check_views);
 }
 
 // A window and a copy, one page and many: the bytes are the same.

@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "images/avml_builder.h"
 #include "images/byte_writer.h"
 #include "images/elf_builder.h"
 #include "images/file_formats.h"
@@ -76,6 +77,16 @@ std::vector<Seed> lime_seeds() {
   const auto second = lime_range(0x100000, 0x80);
   two.insert(two.end(), second.begin(), second.end());
   return {{"one", lime_range(0, 0x40)}, {"two", two}};
+}
+
+std::vector<Seed> avml_seeds() {
+  std::vector<std::byte> bytes(70000);
+  for (size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<std::byte>(i < 1000 ? i * i * 2654435761U >> 13 : i / 4096);
+  auto two = test::avml_block(0x1000, 1000, test::snappy_stream(std::span(bytes).first(1000)));
+  const auto second = test::avml_block(0x100000, bytes.size(), test::snappy_stream(bytes));
+  two.insert(two.end(), second.begin(), second.end());
+  return {{"one", second}, {"two", two}};
 }
 
 std::vector<Seed> flattened_seeds() {
@@ -236,6 +247,7 @@ std::vector<Seed> page_tables_seeds() {
 
 constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"lime", lime, lime_seeds},
+                                 Target{"avml", avml, avml_seeds},
                                  Target{"flattened", flattened, flattened_seeds},
                                  Target{"kdump", kdump, kdump_seeds},
                                  Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},

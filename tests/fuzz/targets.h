@@ -18,6 +18,8 @@ using Input = std::span<const std::byte>;
 bool elf(Input input);
 /// The same for a LiME dump.
 bool lime(Input input);
+/// An AVML dump: its headers, the chunks of its streams and what they decompress to.
+bool avml(Input input);
 /// A flattened stream, and the image in it.
 bool flattened(Input input);
 /// A kdump-compressed file: its headers, bitmaps, descriptors and pages.

@@ -190,9 +190,10 @@ void parse_symbols(Words& words, Description& out) {
 }
 
 void parse_format(Words& words, Description& out) {
-  constexpr std::array<std::pair<std::string_view, FileFormat>, 4> kFormats = {
+  constexpr std::array<std::pair<std::string_view, FileFormat>, 5> kFormats = {
       {{"elf", FileFormat::elf},
        {"lime", FileFormat::lime},
+       {"avml", FileFormat::avml},
        {"raw", FileFormat::raw},
        {"kdump", FileFormat::kdump}}};
   out.flattened = words.word("flattened");

@@ -47,6 +47,7 @@ struct PageRun {
 enum class FileFormat {
   elf,
   lime,
+  avml,
   raw,  ///< from address 0 on; what is no RAM is zeros
   kdump,
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "images/avml_builder.h"
 #include "images/file_formats.h"
 
 namespace kvista::test {
@@ -87,6 +88,9 @@ void save(const Saved& saved, const Description& how, const std::string& path) {
       break;
     case FileFormat::lime:
       write_file(path, false, [&](Sink& sink) { write_lime(saved.bytes, saved.ram, sink); });
+      break;
+    case FileFormat::avml:
+      write_file(path, false, [&](Sink& sink) { write_avml(saved.bytes, saved.ram, sink); });
       break;
     case FileFormat::raw:
       write_file(path, false, [&](Sink& sink) { write_raw(saved.bytes, saved.ram, sink); });

@@ -66,8 +66,8 @@ class Differences:
     """By how many frames a class is larger."""
     filtered: bool = False
     """Cache, user and free pages are not in the file: zero pages among them cannot be counted."""
-    kernel_data_missing: bool = False
-    """Some frames of kernel data are not in the file: whether they are zero cannot be told."""
+    kernel_data_missing: bool | None = False
+    """Some frames of kernel data are not in the file: whether they are zero cannot be told. None: there may be such frames."""
 
 
 class Comparison:
@@ -104,7 +104,7 @@ class Comparison:
         want, got, missing = self.want.pages(), self.got.pages(), self.got.missing()
         self._floor("frames", self.got.total(), LEAST_FRAMES)
         self._equal("mem-usage: total", self.got.total(), self.want.total() + self._all_more())
-        if bool(missing) != self.rules.kernel_data_missing:
+        if self.rules.kernel_data_missing is not None and bool(missing) != self.rules.kernel_data_missing:
             self.problems.append(f"mem-usage says that {missing} frames of kernel data are not in the image.")
         kernel_data = {"KERN_DATA", *(row["type"] for row in self.want.usage.table("of_which") if row["of"] == "KERN_DATA")}
         for name in sorted(want.keys() | got.keys()):
@@ -125,13 +125,13 @@ class Comparison:
         return sum(count for name, count in self.rules.pages.items() if name in classes)
 
     def _levels(self) -> None:
-        want, got = self.want.levels(), self.got.levels()
+        want, got, missing = self.want.levels(), self.got.levels(), self.got.missing()
         self._equal("mem-usage: number of levels", len(got), 32)
         more = self._all_more()  # no level leaves out the classes in which files differ
         for level, row in got.items():
             right = want[level]["pages"] + more
             off, error = abs(row["pages"] - right), row["error"] or 0
-            sure = not level & 1 or not (self.rules.filtered or self.rules.kernel_data_missing)
+            sure = not level & 1 or not (self.rules.filtered or missing)
             if off > error or (sure and (off or error)):
                 self.problems.append(f"mem-usage: level {level} has {row['pages']} pages, +-{error}, instead of {right}.")
 

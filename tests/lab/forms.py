@@ -36,6 +36,8 @@ class Form:
     """In the language of tests/images."""
     level: int = EVERYTHING
     parts: int = 1
+    lacks_zeros: bool = False
+    """Blocks of zeros are not in the file, which does not say that they were memory."""
     quick: bool = False
     """Whether `./test` has it, not only `./test --full`."""
 
@@ -43,11 +45,12 @@ class Form:
 def kdump(name: str, options: str, level: int = EVERYTHING, parts: int = 1, quick: bool = False) -> Form:
     """A kdump-compressed file."""
     split = f" split={parts}" if parts > 1 else ""
-    return Form(name, ("format kdump", f"kdump {options}{split}"), level, parts, quick)
+    return Form(name, ("format kdump", f"kdump {options}{split}"), level, parts, quick=quick)
 
 
 FORMS = (
     Form("LiME", ("format lime",), quick=True),
+    Form("AVML", ("format avml",), lacks_zeros=True, quick=True),
     Form("flattened ELF", ("format flattened",)),
     kdump("kdump 1, zlib", "version=1 codec=zlib"),
     kdump("kdump 2, LZO", "version=2 codec=lzo"),

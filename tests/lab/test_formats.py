@@ -78,7 +78,8 @@ class Rewriting:
 
         def action(folder: Path) -> list[str]:
             images = forms.write(form, self._rewrite, self._found.dump, self._classes, folder)
-            rules = Differences(filtered=form.level != forms.EVERYTHING)
+            filtered = form.lacks_zeros or form.level != forms.EVERYTHING
+            rules = Differences(filtered=filtered, kernel_data_missing=None if form.lacks_zeros else False)
             return self.compare(form.name, [str(image) for image in images], rules, partial=rules.filtered)
 
         self._step(form.name, action)

@@ -17,7 +17,12 @@ constexpr const char* kMachine =
     "pages 0x800-0xfff class=buddy order=10\n"
     "pages 0x400-0x47f class=anon\n"
     "pages 0x480-0x4ff class=lru private\n"
-    "contents random 0x400000-0x480000\n";
+    "contents random 0x400000-0x480000\n"
+    // AVML leaves out blocks of 16 MiB that are all zeros.
+    "contents random 0x1000-0x2000\n"
+    "contents random 0x1200000-0x1201000\n"
+    "contents random 0x2200000-0x2201000\n"
+    "contents random 0x3200000-0x3201000\n";
 // What makedumpfile -d 31 leaves out of that.
 constexpr const char* kFilter = "kdump exclude 0x400000-0x500000 0x800000-0x1000000\n";
 
@@ -82,6 +87,7 @@ void expect_same(const Seen& seen, const std::string& what) {
 TEST(Formats, GiveTheSameFactsAndClasses) {
   expect_same(look_at("format flattened\n"), "flattened");
   expect_same(look_at("format lime\n", {"", true, 1}), "lime");
+  expect_same(look_at("format avml\n", {"", true, 1}), "avml");
 }
 
 // Raw memory has no holes: what is between ranges of RAM counts too.

@@ -41,6 +41,7 @@ TEST(NoteSearch, EveryFormatGivesTheFactsOfTheElfNote) {
   const auto elf = facts("note place elf\n", "");
   EXPECT_EQ(facts("note place memory\n", ""), elf);
   EXPECT_EQ(facts("note place memory\nformat lime\n", ""), elf);
+  EXPECT_EQ(facts("note place memory\nformat avml\n", ""), elf);
   EXPECT_EQ(facts("note place memory\nformat raw\n", "@0"), elf);
   EXPECT_EQ(facts("note place memory\nformat flattened\n", ""), elf);
 }

@@ -111,6 +111,23 @@ TEST(KallsymsSearch, FindsTheTablesOfKernelsBefore6_0) {
   expect_found({}, KallsymsEncoding::base_relative);
 }
 
+// The kernel frees what is between its text and its read-only data, and a filtered dump lacks it.
+TEST(KallsymsSearch, PassesOverPagesThatAreNotThere) {
+  constexpr uint64_t kGap = 0x1000;
+  constexpr uint64_t kGapEnd = 0x3000;
+  const Bytes bytes = old_kernel({4, false, 0x4000});
+  const VirtReader whole = KallsymsBlob::reader_of(kImage, bytes);
+  const VirtReader read = [&](VirtAddr at, std::span<std::byte> out) -> size_t {
+    const uint64_t from = at - kImage;
+    if (from >= kGap && from < kGapEnd) return 0;
+    return whole(at, from < kGap ? out.first(std::min<uint64_t>(out.size(), kGap - from)) : out);
+  };
+  const VirtRange image{kImage, kImage + (bytes.size() - 1)};
+  const auto tables = search_kallsyms(read, image, ByteOrder::little);
+  ASSERT_TRUE(tables);
+  EXPECT_EQ(tables->names, search_kallsyms(whole, image, ByteOrder::little)->names);
+}
+
 TEST(KallsymsSearch, FindsMarkersThatAreWords) {
   expect_found({8, false, 4096}, KallsymsEncoding::base_relative);
 }

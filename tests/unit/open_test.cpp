@@ -65,12 +65,13 @@ TEST(OpenImage, NamesTheFormatsThatItKnowsOf) {
     std::string_view head;
     const char* what;
   };
-  for (const Case& c : {Case{"KDUMP   \x06", "kdump header"}, Case{"DISKDUMP", "kdump header"},
-                        Case{"EMiL\x01", "LiME"}, Case{"AVML\x01", "AVML"}, Case{"\x1f\x8b\x08", "gzip"},
-                        Case{"\xfd"
-                             "7zXZ",
-                             "xz"},
-                        Case{"\x28\xb5\x2f\xfd", "zstd"}, Case{"QEVM", "migration stream"}})
+  for (const Case& c :
+       {Case{"KDUMP   \x06", "kdump header"}, Case{"DISKDUMP", "kdump header"}, Case{"EMiL\x01", "LiME"},
+        Case{"AVML\x02", "an AVML dump"}, Case{"\x1f\x8b\x08", "gzip"},
+        Case{"\xfd"
+             "7zXZ",
+             "xz"},
+        Case{"\x28\xb5\x2f\xfd", "zstd"}, Case{"QEVM", "migration stream"}})
     EXPECT_THAT(failure_of_bytes(test::bytes_of(c.head)), HasSubstr(c.what));
 }
 
