@@ -1,5 +1,5 @@
 // The kernel's log from 3.5 to 5.9: records of different lengths, one behind the other, in a buffer that
-// wraps (kernel/printk/printk.c, 7ff9554bb578).
+// wraps (kernel/printk/printk.c).
 #pragma once
 
 #include "base/address.h"

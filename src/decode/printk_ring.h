@@ -1,5 +1,4 @@
-// The kernel's log since 5.10: a ring of descriptors and a ring of text (kernel/printk/printk_ringbuffer.c,
-// b6cf8b3f3312 and 896fbe20b4e2).
+// The kernel's log since 5.10: a ring of descriptors and a ring of text (kernel/printk/printk_ringbuffer.c).
 #pragma once
 
 #include "base/address.h"
@@ -41,7 +40,7 @@ struct PrintkRingLayout {
   /// The sequence number of the first record after the log was last cleared.
   struct Clear {
     VirtAddr clear_seq;
-    /// latched_seq.val: two values, of which the latch's lowest bit chooses one (7d7a23a91c91 of 5.12);
+    /// latched_seq.val: two values, of which the latch's lowest bit chooses one (since 5.12);
     /// nothing where clear_seq is a plain number.
     std::optional<uint64_t> latched_val;
   };

@@ -85,9 +85,9 @@ class AvmlImage final : public MemoryImage {
       SnappyStream stream = index_snappy_stream(file_, at + kRangeHeaderSize, size);
       extents.push_back({PhysAddr{header.first}, size, size, stream.size, row});
       const bool is_last = !check_end(stream, at);
+      const uint64_t first_chunk = chunks;
       chunks += stream.chunks.size();
-      blocks_.push_back(
-          {row, at + kRangeHeaderSize, std::move(stream.chunks), stream.size, chunks - stream.chunks.size()});
+      blocks_.push_back({row, at + kRangeHeaderSize, std::move(stream.chunks), stream.size, first_chunk});
       row += size;
       if (is_last) break;
       at = stream.end + kLengthSize;

@@ -76,7 +76,7 @@ decode::PrintkLog read_ring(Exports& note, const VirtReader& read) {
   return decode::read_printk_ring(read, layout);
 }
 
-// The head of a record was struct log until 62e32ac3505a of 3.11.
+// The head of a record was struct log until 3.10.
 decode::PrintkLog read_records(Exports& note, const VirtReader& read) {
   const std::string head = note.note().size("log") ? "log" : "printk_log";
   decode::PrintkRecordsLayout layout;

@@ -1,5 +1,7 @@
 #include "fuzz/seeds.h"
 
+#include "fuzz/printk_input.h"
+
 #include <fmt/format.h>
 
 #include <array>
@@ -204,6 +206,44 @@ std::vector<Seed> kallsyms_seeds() {
   return seeds;
 }
 
+// --- the kernel's log ---
+
+template <typename Log>
+std::vector<std::byte> printk_input(PrintkInput head, Log log) {
+  if constexpr (!std::is_same_v<Log, test::PrintkText>)
+    exchange(log.layout,
+             [&](size_t index, uint64_t& number) { head.numbers.at(index) = static_cast<uint16_t>(number); });
+  ByteWriter out;
+  out.u32(head.flags);
+  out.u32(head.form);
+  for (const uint16_t number : head.numbers) out.u16(number);
+  out.bytes(log.bytes);
+  return out.take();
+}
+
+std::vector<Seed> printk_seeds() {
+  std::vector<Seed> seeds;
+  for (uint32_t flags = 0; flags < 8; ++flags) {
+    PrintkInput head;
+    head.flags = flags;
+    const test::PrintkShape shape = shape_of(head);
+    test::PrintkRing ring(shape);
+    test::PrintkRecords records(shape);
+    test::PrintkText text(shape);
+    for (int i = 0; i < 11; ++i) {
+      ring.add(fmt::format("record {}", i));
+      records.add(fmt::format("record {}", i), "DEVICE=c4:64");
+      text.add(fmt::format("<6>[    1.00000{}] line of text\n", i % 10));
+    }
+    seeds.push_back({fmt::format("ring-{}", flags), printk_input(head, ring)});
+    head.form = PrintkInput::records;
+    seeds.push_back({fmt::format("records-{}", flags), printk_input(head, records)});
+    head.form = PrintkInput::text;
+    seeds.push_back({fmt::format("text-{}", flags), printk_input(head, text)});
+  }
+  return seeds;
+}
+
 // --- page tables ---
 
 std::vector<std::byte> page_tables_input(const PageTablesInput& head, const test::PhysicalMemory& memory,
@@ -252,6 +292,7 @@ constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"kdump", kdump, kdump_seeds},
                                  Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},
                                  Target{"kallsyms", kallsyms, kallsyms_seeds},
+                                 Target{"printk", printk, printk_seeds},
                                  Target{"page_tables", page_tables, page_tables_seeds},
                                  Target{"iomem", iomem, iomem_seeds}};
 

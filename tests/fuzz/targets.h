@@ -2,6 +2,7 @@
 // and ends the process with a message where that does not hold.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -28,6 +29,8 @@ bool kdump(Input input);
 bool vmcoreinfo(Input input);
 /// KallsymsInput, then memory from kKallsymsStart on.
 bool kallsyms(Input input);
+/// PrintkInput, then memory from where the form's shape says.
+bool printk(Input input);
 /// PageTablesInput, then physical memory from 0 on.
 bool page_tables(Input input);
 /// The text of /proc/iomem.
@@ -50,6 +53,17 @@ struct KallsymsInput {
   uint32_t addresses = 0;
   uint32_t relative_base = 0;
   uint32_t unused = 0;
+};
+
+/// The head of a log's input; little-endian. Which form, how numbers are written, and the offsets and sizes
+/// that the note would name, in the order of the form's layout.
+struct PrintkInput {
+  enum Flag : uint32_t { big_endian = 1, narrow = 2, latched = 4 };
+  enum Form : uint32_t { ring, records, text };
+  static constexpr size_t kNumbers = 29;
+  uint32_t flags = 0;
+  uint32_t form = 0;
+  std::array<uint16_t, kNumbers> numbers{};
 };
 
 /// The head of a page-table input; little-endian, in this order.

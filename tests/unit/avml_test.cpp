@@ -19,7 +19,6 @@ using test::avml_block;
 using test::Bytes;
 using test::failure_of;
 using test::MemoryFile;
-using test::pattern;
 using test::read;
 using test::snappy_chunk;
 using test::snappy_data_chunk;
@@ -93,6 +92,20 @@ TEST(Avml, ReadsAnyPart) {
       EXPECT_EQ(read(*image, 0x1000 + at, size), want) << at << " " << size;
       EXPECT_EQ(read(*image, 0x1000 + at, size), want) << at << " " << size << " again";
     }
+}
+
+// What the cache keeps of one block is not taken for another's.
+TEST(Avml, ReadsPartsOfSeveralBlocks) {
+  Bytes file;
+  for (const unsigned block : {0U, 1U, 2U, 3U})
+    append(file, avml_block(block * kMiB, kSize - 65536 * block,
+                            snappy_stream(contents(kSize - 65536 * block, block))));
+  const auto image = open_bytes(file);
+  for (int round = 0; round < 2; ++round)
+    for (const unsigned block : {0U, 1U, 2U, 3U})
+      for (size_t at = 0; at + 100 <= kSize - 65536 * block; at += 4096)
+        EXPECT_EQ(read(*image, block * kMiB + at, 1).at(0), static_cast<std::byte>(at / 64 + block))
+            << block << " " << at;
 }
 
 TEST(Avml, ReadsChunksOfEachKind) {

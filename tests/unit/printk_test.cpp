@@ -4,23 +4,15 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "decode/printk_records.h"
-#include "decode/printk_ring.h"
-#include "decode/printk_text.h"
-#include "unit/bytes.h"
+#include "images/printk_builder.h"
 #include "unit/kallsyms_blob.h"
 
 namespace kvista::decode {
 namespace {
 
-using test::Bytes;
-using test::put;
+using test::PrintkRing;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
-
-constexpr VirtAddr kStart{0xffffffff82000000};
-constexpr uint64_t kIdMask = UINT64_MAX >> 2;
 
 std::vector<std::string> texts_of(const PrintkLog& log) {
   std::vector<std::string> texts;
@@ -28,119 +20,74 @@ std::vector<std::string> texts_of(const PrintkLog& log) {
   return texts;
 }
 
+// Each byte order with each word size.
+std::vector<test::PrintkShape> shapes() {
+  std::vector<test::PrintkShape> all;
+  for (const ByteOrder order : {ByteOrder::little, ByteOrder::big})
+    for (const unsigned word_size : {4U, 8U}) all.push_back({.words = {order, word_size}});
+  return all;
+}
+
+VirtReader reader_of(const test::PrintkMemory& memory) {
+  return test::KallsymsBlob::reader_of(memory.shape.start(), memory.bytes);
+}
+PrintkLog read(const PrintkRing& ring) {
+  return read_printk_ring(reader_of(ring), ring.layout);
+}
+PrintkLog read(const test::PrintkRecords& log) {
+  return read_printk_records(reader_of(log), log.layout);
+}
+PrintkLog read(const test::PrintkText& log) {
+  return read_printk_text(reader_of(log), log.layout);
+}
+
 // --- the lockless ring ---
 
-// A ring of 8 descriptors and 256 bytes, filled as printk_ringbuffer.c does.
-class Ring {
- public:
-  static constexpr uint64_t kCount = 8, kData = 256;
-  static constexpr uint64_t kDescs = 256, kInfos = kDescs + kCount * 24;
-
-  explicit Ring(uint64_t info_size = 88) {
-    layout.prb = kStart;
-    layout.printk_ringbuffer = {88, 0, 48};
-    layout.prb_desc_ring = {48, 0, 8, 16, 24, 32};
-    layout.prb_data_ring = {32, 0, 8};
-    layout.prb_desc = {24, 0, 8};
-    layout.prb_data_blk_lpos = {16, 0, 8};
-    layout.printk_info = {info_size, 0, 8, 16, 20, info_size == 88 ? 24U : 44U};
-    layout.dev_printk_info = {64, 0, 16, 16, 48};
-    data = kInfos + kCount * info_size;
-    bytes.resize(data + kData);
-    put(bytes, 0, kStart.value + 64);
-    put<uint32_t>(bytes, 64, 3);
-    put(bytes, 72, kStart.value + kDescs);
-    put(bytes, 80, kStart.value + kInfos);
-    put<uint32_t>(bytes, 112, 8);
-    put(bytes, 120, kStart.value + data);
-    set_ends();
-  }
-
-  void add(const std::string& text, uint64_t state = 2) {
-    head = (head + 1) & kIdMask;
-    const uint64_t id = head;
-    if (((head - tail) & kIdMask) >= kCount) tail = (tail + 1) & kIdMask;
-    uint64_t begin = 3, next = 3;
-    if (!text.empty()) {
-      const uint64_t size = (8 + text.size() + 7) / 8 * 8;
-      begin = lpos;
-      next = begin + size;
-      if (begin % kData + size > kData) next = next / kData * kData + size;
-      lpos = next;
-      const uint64_t at = data + (begin % kData + size > kData ? 0 : begin % kData);
-      put(bytes, at, id);
-      for (size_t i = 0; i < text.size(); ++i) bytes[at + 8 + i] = static_cast<std::byte>(text[i]);
-    }
-    const uint64_t desc = desc_at(id), info = info_at(id);
-    put(bytes, desc, id | state << 62);
-    put(bytes, desc + 8, begin);
-    put(bytes, desc + 16, next);
-    put(bytes, info, seq);
-    put(bytes, info + 8, seq * 1000);
-    put(bytes, info + 16, static_cast<uint16_t>(text.size()));
-    bytes[info + 18] = std::byte{3};
-    bytes[info + 19] = std::byte{4 << 5 | 2};
-    put<uint32_t>(bytes, info + 20, 0x80000001);
-    const uint64_t device = info + layout.printk_info.dev_info;
-    bytes[device] = std::byte{'p'};
-    bytes[device + 16] = std::byte{'+'};
-    ++seq;
-    set_ends();
-  }
-  void set_ends() {
-    put(bytes, 88, head);
-    put(bytes, 96, tail);
-  }
-  uint64_t desc_at(uint64_t id) const { return kDescs + id % kCount * 24; }
-  uint64_t info_at(uint64_t id) const { return kInfos + id % kCount * layout.printk_info.size; }
-  PrintkLog read() const { return read_printk_ring(test::KallsymsBlob::reader_of(kStart, bytes), layout); }
-
-  PrintkRingLayout layout;
-  Bytes bytes;
-  uint64_t data = 0;
-  uint64_t head = (uint64_t{0} - kCount - 1) & kIdMask, tail = (uint64_t{0} - kCount) & kIdMask;
-  uint64_t lpos = uint64_t{0} - kData, seq = 0;
-};
-
 TEST(PrintkRing, GivesWhatARecordHolds) {
-  for (const uint64_t info_size : {88, 112}) {
-    Ring ring(info_size);
-    ring.add("first");
-    ring.add("");
-    ring.add("third");
-    const PrintkLog log = ring.read();
-    ASSERT_THAT(texts_of(log), ElementsAre("first", "", "third"));
-    EXPECT_EQ(log.damaged, 0U) << log.why_damaged;
-    const PrintkRecord& record = log.records[2];
-    EXPECT_EQ(record.seq, 2U);
-    EXPECT_EQ(record.ts_nsec, 2000U);
-    EXPECT_EQ(record.facility, 3);
-    EXPECT_EQ(record.level, 4);
-    EXPECT_EQ(record.caller_id, 0x80000001);
-    EXPECT_EQ(record.subsystem, "p");
-    EXPECT_EQ(record.device, "+");
+  for (test::PrintkShape shape : shapes()) {
+    for (const uint64_t info_size : {88, 112}) {
+      for (const bool has_last_finalized : {false, true}) {
+        shape.info_size = info_size;
+        shape.has_last_finalized = has_last_finalized;
+        PrintkRing ring(shape);
+        for (const char* text : {"first", "", "third"}) ring.add(text);
+        const PrintkLog log = read(ring);
+        ASSERT_THAT(texts_of(log), ElementsAre("first", "", "third"));
+        EXPECT_EQ(log.damaged, 0U) << log.why_damaged;
+        const PrintkRecord& record = log.records[2];
+        EXPECT_EQ(record.seq, 2U);
+        EXPECT_EQ(record.ts_nsec, 2000U);
+        EXPECT_EQ(record.facility, 3);
+        EXPECT_EQ(record.level, 4);
+        EXPECT_EQ(record.caller_id, 0x80000001);
+        EXPECT_EQ(record.subsystem, "p");
+        EXPECT_EQ(record.device, "+");
+      }
+    }
   }
 }
 
 // Ids pass through zero here, text through the ring's end.
 TEST(PrintkRing, GivesTheLastRecordsAfterAnyNumberOfRounds) {
-  Ring ring;
-  for (int i = 0; i < 50; ++i) {
-    ring.add(fmt::format("record {:02}", i));
-    const PrintkLog log = ring.read();
-    EXPECT_EQ(log.damaged, 0U) << i << ": " << log.why_damaged;
-    ASSERT_EQ(log.records.size(), static_cast<size_t>(std::min(i + 1, 8)));
-    EXPECT_EQ(log.records.back().text, fmt::format("record {:02}", i));
+  for (const test::PrintkShape& shape : shapes()) {
+    PrintkRing ring(shape);
+    for (int i = 0; i < 50; ++i) {
+      ring.add(fmt::format("record {:02}", i));
+      const PrintkLog log = read(ring);
+      EXPECT_EQ(log.damaged, 0U) << i << ": " << log.why_damaged;
+      ASSERT_EQ(log.records.size(), static_cast<size_t>(std::min(i + 1, 8)));
+      EXPECT_EQ(log.records.back().text, fmt::format("record {:02}", i));
+    }
   }
 }
 
 TEST(PrintkRing, LeavesOutWhatIsNoRecord) {
-  Ring ring;
-  ring.add("reusable", 3);
-  ring.add("committed", 1);
-  ring.add("finalized", 2);
-  ring.add("reserved", 0);
-  const PrintkLog log = ring.read();
+  PrintkRing ring;
+  ring.add("reusable", PrintkRing::reusable);
+  ring.add("committed", PrintkRing::committed);
+  ring.add("finalized", PrintkRing::finalized);
+  ring.add("reserved", PrintkRing::reserved);
+  const PrintkLog log = read(ring);
   EXPECT_THAT(texts_of(log), ElementsAre("committed", "finalized"));
   EXPECT_EQ(log.unfinished, 1U);
   EXPECT_EQ(log.damaged, 0U);
@@ -152,17 +99,17 @@ TEST(PrintkRing, LosesOnlyTheRecordThatIsDamaged) {
     uint64_t value;
     const char* why;
   };
-  Ring ring;
+  PrintkRing ring;
   for (const char* text : {"one", "two", "three"}) ring.add(text);
-  const uint64_t id = (ring.head - 1) & kIdMask;
+  const uint64_t id = (ring.head - 1) & ring.id_mask();
   for (const Damage& damage : {Damage{ring.data + 16, 77, "another record's"},
                                Damage{ring.info_at(id), 5, "says that it is number 5"},
                                Damage{ring.desc_at(id), 12345 | uint64_t{2} << 62, "has id 0x3039"},
                                Damage{ring.desc_at(id) + 8, 2, "is nowhere"},
                                Damage{ring.desc_at(id) + 16, 1 << 20, "does not fit its ring"}}) {
-    Ring damaged = ring;
-    put(damaged.bytes, damage.offset, damage.value);
-    const PrintkLog log = damaged.read();
+    PrintkRing damaged = ring;
+    damaged.put_word(damage.offset, damage.value);
+    const PrintkLog log = read(damaged);
     EXPECT_THAT(texts_of(log), ElementsAre("one", "three")) << damage.why;
     EXPECT_EQ(log.damaged, 1U);
     EXPECT_THAT(log.why_damaged, HasSubstr(damage.why));
@@ -170,95 +117,137 @@ TEST(PrintkRing, LosesOnlyTheRecordThatIsDamaged) {
 }
 
 TEST(PrintkRing, IsFoundWithoutItsEnds) {
-  Ring ring;
+  PrintkRing ring;
   for (const char* text : {"one", "two", "three"}) ring.add(text);
-  put<uint64_t>(ring.bytes, 88, 1 << 20);
-  const PrintkLog log = ring.read();
+  ring.put_word(ring.head_at(), 1 << 20);
+  const PrintkLog log = read(ring);
   EXPECT_THAT(texts_of(log), ElementsAre("one", "two", "three"));
   EXPECT_THAT(log.why_damaged, HasSubstr("first and last id"));
 }
 
 // Whatever byte is wrong: an end, no more records than there are, and an error or a count for what is lost.
-TEST(PrintkRing, SurvivesAnyByteDamagedAndAnyCut) {
-  Ring ring;
-  for (int i = 0; i < 11; ++i) ring.add(fmt::format("record {}", i));
-  const auto survives = [](const Ring& damaged) {
+template <typename Log>
+void expect_survival(Log log) {
+  const auto survives = [&] {
     try {
-      EXPECT_LE(damaged.read().records.size(), 1U << 16);
+      EXPECT_LE(read(log).records.size(), 1U << 16);
     } catch (const FormatError&) {
       // One sentence is as good.
     }
   };
-  for (std::byte& byte : ring.bytes) {
+  for (std::byte& byte : log.bytes) {
     for (const std::byte damage : {std::byte{0xff}, std::byte{0x01}, std::byte{0x80}}) {
       byte ^= damage;
-      survives(ring);
+      survives();
       byte ^= damage;
     }
   }
-  while (!ring.bytes.empty()) {
-    ring.bytes.pop_back();
-    survives(ring);
+  while (!log.bytes.empty()) {
+    log.bytes.pop_back();
+    survives();
+  }
+}
+
+TEST(Printk, SurvivesAnyByteDamagedAndAnyCut) {
+  for (const test::PrintkShape& shape : shapes()) {
+    PrintkRing ring(shape);
+    test::PrintkRecords records(shape);
+    test::PrintkText text(shape);
+    for (int i = 0; i < 11; ++i) {
+      ring.add(fmt::format("record {}", i));
+      records.add(fmt::format("record {}", i));
+      text.add(fmt::format("<6>[    1.00000{}] line of text {}\n", i % 10, i));
+    }
+    expect_survival(ring);
+    expect_survival(records);
+    expect_survival(text);
   }
 }
 
 TEST(PrintkRing, RefusesAbsurdSizes) {
-  Ring ring;
-  put<uint32_t>(ring.bytes, 64, 40);
-  EXPECT_THROW(ring.read(), FormatError);
-  Ring offset;
+  PrintkRing ring;
+  ring.put(PrintkRing::kRing, 40, 4);
+  EXPECT_THROW(read(ring), FormatError);
+  PrintkRing offset;
   offset.layout.printk_info.dev_info = 60;
-  EXPECT_THROW(offset.read(), FormatError);
+  EXPECT_THROW(read(offset), FormatError);
 }
 
 TEST(PrintkRing, KnowsWhatCameSinceItWasCleared) {
+  constexpr uint64_t kFree = 200;
   for (const uint64_t latch : {0, 1}) {
-    Ring ring;
+    PrintkRing ring;
     for (const char* text : {"one", "two", "three"}) ring.add(text);
-    put<uint64_t>(ring.bytes, 160, latch);
-    put<uint64_t>(ring.bytes, 168 + 8 * latch, 2);
-    ring.layout.clear = {kStart + 160, 8};
-    EXPECT_EQ(ring.read().first_since_clear, 2U);
+    ring.put_word(kFree, latch);
+    ring.put(kFree + 8 + 8 * latch, 2, 8);
+    ring.layout.clear = {ring.shape.start() + kFree, 8};
+    EXPECT_EQ(read(ring).first_since_clear, 2U);
   }
 }
 
 // --- records and text ---
 
-TEST(PrintkRecords, AreReadThroughTheWrap) {
-  Bytes bytes(64 + 128);
-  PrintkRecordsLayout layout{{}, kStart, kStart + 8, kStart + 12, kStart + 16, {}, {16, 0, 8, 10, 12}};
-  put(bytes, 0, kStart.value + 64);
-  put<uint32_t>(bytes, 8, 128);
-  put<uint32_t>(bytes, 12, 64);
-  put<uint32_t>(bytes, 16, 32);
-  const auto record = [&](size_t at, const std::string& text) {
-    put<uint16_t>(bytes, 64 + at + 8, 32);
-    put<uint16_t>(bytes, 64 + at + 10, static_cast<uint16_t>(text.size()));
-    for (size_t i = 0; i < text.size(); ++i) bytes[64 + at + 16 + i] = static_cast<std::byte>(text[i]);
-  };
-  record(64, "older");
-  record(0, "newer");
-  const auto read = [&] { return read_printk_records(test::KallsymsBlob::reader_of(kStart, bytes), layout); };
-  EXPECT_THAT(texts_of(read()), ElementsAre("older", "newer"));
-  put<uint16_t>(bytes, 64 + 8, 3);
-  const PrintkLog log = read();
-  EXPECT_THAT(texts_of(log), ElementsAre("older"));
+TEST(PrintkRecords, AreReadThroughAnyNumberOfRounds) {
+  for (const test::PrintkShape& shape : shapes()) {
+    test::PrintkRecords written(shape);
+    for (int i = 0; i < 50; ++i) {
+      const std::string device = i % 3 == 0 ? std::string("SUBSYSTEM=pci\0DEVICE=+pci:0", 27) : "";
+      written.add(fmt::format("record {:0{}}", i, 1 + i % 20), device);
+      const PrintkLog log = read(written);
+      EXPECT_EQ(log.damaged, 0U) << i << ": " << log.why_damaged;
+      ASSERT_GE(log.records.size(), std::min<size_t>(static_cast<size_t>(i) + 1, 2));
+      const PrintkRecord& last = log.records.back();
+      EXPECT_EQ(last.text, fmt::format("record {:0{}}", i, 1 + i % 20));
+      EXPECT_EQ(last.ts_nsec, 1000U * (static_cast<uint64_t>(i) + 1));
+      EXPECT_EQ(last.facility, 3);
+      EXPECT_EQ(last.level, 4);
+      EXPECT_EQ(last.device, device.empty() ? "" : "+pci:0");
+      EXPECT_EQ(last.subsystem, device.empty() ? "" : "pci");
+      for (size_t at = 1; at < log.records.size(); ++at)
+        EXPECT_EQ(*log.records[at].ts_nsec, *log.records[at - 1].ts_nsec + 1000) << "none is missing between";
+    }
+  }
+}
+
+TEST(PrintkRecords, EndAtTheFirstThatIsNotSound) {
+  test::PrintkRecords written;
+  for (const char* text : {"one", "two", "three"}) written.add(text);
+  written.put(test::PrintkRecords::kBuffer + 24 + 8, 3, 2);  // the second one's length
+  const PrintkLog log = read(written);
+  EXPECT_THAT(texts_of(log), ElementsAre("one"));
   EXPECT_TRUE(log.cut);
 }
 
+TEST(PrintkRecords, KnowWhatCameSinceTheLogWasCleared) {
+  test::PrintkRecords written;
+  written.add("one");
+  written.clear();
+  EXPECT_EQ(read(written).first_since_clear, 1U) << "nothing came since";
+  written.add("two");
+  EXPECT_EQ(read(written).first_since_clear, 1U);
+  // VMCOREINFO has no clear_seq: where a record happens to begin at clear_idx again, that is taken for it.
+  for (int i = 0; i < 30; ++i) written.add("longer ones than those");
+  EXPECT_EQ(read(written).first_since_clear, 0U) << "what was cleared has been overwritten";
+}
+
 TEST(PrintkText, IsTakenApart) {
-  Bytes bytes(64);
-  const PrintkTextLayout layout{{}, kStart, kStart + 8, kStart + 12, kStart + 16};
-  const std::string text = "<4>[    1.500000] a\nb\n           ";
-  put(bytes, 0, kStart.value + 32);
-  put<uint32_t>(bytes, 8, 32);
-  put<uint32_t>(bytes, 12, 22);
-  put<uint32_t>(bytes, 16, 22);
-  for (size_t i = 0; i < 32; ++i) bytes[32 + i] = static_cast<std::byte>(text[i]);
-  const PrintkLog log = read_printk_text(test::KallsymsBlob::reader_of(kStart, bytes), layout);
-  ASSERT_THAT(texts_of(log), ElementsAre("a", "b"));
-  EXPECT_EQ(log.records[0].ts_nsec, 1500000000U);
-  EXPECT_EQ(log.records[0].level, 4);
+  for (const test::PrintkShape& shape : shapes()) {
+    test::PrintkText written(shape);
+    written.add("<4>[    1.500000] a\nb\n");
+    const PrintkLog log = read(written);
+    ASSERT_THAT(texts_of(log), ElementsAre("a", "b"));
+    EXPECT_EQ(log.records[0].ts_nsec, 1500000000U);
+    EXPECT_EQ(log.records[0].level, 4);
+  }
+}
+
+TEST(PrintkText, IsReadThroughTheWrap) {
+  test::PrintkText written;
+  for (int i = 0; i < 100; ++i) written.add(fmt::format("<6>line {:03}\n", i));
+  const PrintkLog log = read(written);
+  ASSERT_EQ(log.records.size(), 22U) << "256 bytes, and the rest of a line";
+  EXPECT_EQ(log.records[1].text, "line 079");
+  EXPECT_EQ(log.records.back().text, "line 099");
 }
 
 }  // namespace
