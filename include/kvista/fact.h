@@ -58,11 +58,13 @@ enum class Form {
 
 /// Whom a candidate value comes from. What can be wrong for one reason is one source.
 enum class Source {
-  user,         ///< --set, --vmcoreinfo FILE for the note's facts
-  note,         ///< VMCOREINFO
-  kallsyms,     ///< a variable's value, found by the kernel's own symbol table
-  memory,       ///< a value in memory at an address that the note gives
-  mem_section,  ///< the memory map's root, walked through the page tables
+  user,           ///< --set, --vmcoreinfo FILE for the note's facts
+  note,           ///< VMCOREINFO
+  kallsyms,       ///< a variable's value, found by the kernel's own symbol table
+  proc_kallsyms,  ///< the same, found by /proc/kallsyms
+  symbol_file,    ///< the same, found by a file that the user gives
+  memory,         ///< a value in memory at an address that the note gives
+  mem_section,    ///< the memory map's root, walked through the page tables
   page_tables,
   segments,  ///< the image's program headers
   image,     ///< the image's own kind and headers

@@ -55,6 +55,8 @@ class KVISTA_API FaultError : public Error {
 struct KernelOptions {
   std::map<machine::FactId, machine::FactValue> facts = {};  ///< used whatever the image says
   std::string vmcoreinfo_file = {};  ///< used instead of the image's note, if not empty
+  /// A vmlinux, System.map or copy of /proc/kallsyms, by which the kernel's variables are found, too.
+  std::string symbols_file = {};
   bool ask_all_sources = false;      ///< of each fact, also after its value is known: fact() then shows all
 };
 

@@ -14,6 +14,7 @@ constexpr uint64_t kAlignment = 8;  // of each table: ALGN in scripts/kallsyms.c
 constexpr uint64_t kNamesPerMarker = 256;
 constexpr uint64_t kMaxNameBytes = 256;  // a compressed name and its length, before 6.1
 constexpr uint64_t kMaxMarkers = 1 << 16;
+constexpr size_t kMostTables = 8;
 
 uint64_t align_down(uint64_t value) {
   return value & ~(kAlignment - 1);
@@ -160,9 +161,10 @@ std::optional<KallsymsTables> tables_around(const VirtReader& read, VirtAddr ima
 
 }  // namespace
 
-std::optional<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order) {
+std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order) {
   constexpr uint64_t kWindow = uint64_t{1} << 20;
   std::vector<std::byte> window(kWindow + kIndexBytes);
+  std::vector<KallsymsTables> all;
   for (VirtAddr at = image.first; at <= image.last; at += kWindow) {
     const uint64_t left = image.last - at + 1;
     const auto part = std::span(window).first(std::min<uint64_t>(window.size(), left));
@@ -171,11 +173,12 @@ std::optional<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange 
       if (!is_token_index(&window[i], order)) continue;
       if (auto tables =
               tables_around(read, image.first, at + i, std::span(window).subspan(i, kIndexBytes), order))
-        return tables;
+        all.push_back(*tables);
+      if (all.size() == kMostTables) return all;
     }
     if (left <= kWindow) break;
   }
-  return std::nullopt;
+  return all;
 }
 
 }  // namespace kvista::decode

@@ -1,7 +1,7 @@
 // Finds the kallsyms tables of a kernel whose VMCOREINFO does not say where they are (before 6.0).
 #pragma once
 
-#include <optional>
+#include <vector>
 
 #include "decode/kallsyms.h"
 
@@ -9,8 +9,8 @@ namespace kvista::decode {
 
 /// Looks through `image`, the kernel image's mapping from its text on, for the token index, and finds the
 /// other tables by the order that scripts/kallsyms.c wrote them in until 6.1: offsets (or addresses),
-/// relative base, number, names, markers, token table, token index. Nothing where there is no such place. The
-/// tables are as plausible as their shape; class Kallsyms proves them by a symbol.
-std::optional<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order);
+/// relative base, number, names, markers, token table, token index. Every such place, 8 at most: tables are
+/// as plausible as their shape, and class Kallsyms proves them by a symbol.
+std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order);
 
 }  // namespace kvista::decode

@@ -21,6 +21,7 @@ machine::Options machine_options(KernelOptions options) {
   wanted.explain = options.ask_all_sources;
   wanted.overrides = std::move(options.facts);
   wanted.vmcoreinfo_file = std::move(options.vmcoreinfo_file);
+  wanted.symbols_file = std::move(options.symbols_file);
   return wanted;
 }
 

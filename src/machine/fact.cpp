@@ -98,6 +98,10 @@ const char* describe(Source source) {
       return "VMCOREINFO";
     case Source::kallsyms:
       return "kallsyms";
+    case Source::proc_kallsyms:
+      return "/proc/kallsyms";
+    case Source::symbol_file:
+      return "symbol file";
     case Source::memory:
       return "memory";
     case Source::mem_section:

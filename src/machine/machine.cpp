@@ -9,7 +9,6 @@
 #include "arch/x86_64/layout.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "decode/kallsyms_search.h"
 
 namespace kvista::machine {
 namespace {
@@ -60,10 +59,19 @@ bool verified(const Fact& fact) {
                      [](const Candidate& c) { return c.proves && c.verified.value_or(false); });
 }
 
-// Two sources support one value where they say the same.
+// Two sources support one value where they say the same. All symbol tables lead to the same word in memory:
+// together they are one.
 size_t count_supporters(const Fact& fact, const FactValue& value) {
-  return static_cast<size_t>(std::count_if(fact.candidates.begin(), fact.candidates.end(),
-                                           [&](const Candidate& c) { return c.proves && c.value == value; }));
+  size_t others = 0;
+  bool by_symbol = false;
+  for (const Candidate& c : fact.candidates) {
+    if (!c.proves || c.value != value) continue;
+    if (reads_symbols(c.source))
+      by_symbol = true;
+    else
+      ++others;
+  }
+  return others + (by_symbol ? 1 : 0);
 }
 
 // A value that holds, or cannot be checked, and that two sources give.
@@ -101,6 +109,10 @@ void choose(Fact& fact) {
 
 }  // namespace
 
+bool reads_symbols(Source source) {
+  return source == Source::kallsyms || source == Source::proc_kallsyms || source == Source::symbol_file;
+}
+
 Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
     : image_(std::move(image)), options_(std::move(options)), arch_(x86_64_probes()) {
   check_architecture(*image_);
@@ -114,6 +126,8 @@ Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
   }
   facts_.resize(kFactCount);
   for (const FactInfo& info : all_facts()) facts_.at(static_cast<size_t>(info.id)).id = info.id;
+  // A file that the user gives is looked at whatever is asked for: that it does not fit must be said.
+  if (!options_.symbols_file.empty()) symbol_table(Source::symbol_file);
 }
 
 const Fact& Machine::fact(FactId id) {
@@ -141,9 +155,21 @@ void Machine::establish(Fact& fact) {
   fact = std::move(found);
 }
 
+// What reads a variable can be asked with each symbol table.
 void Machine::ask(Fact& fact, const Probe& probe) {
-  Candidate candidate{probe.source, std::nullopt,        {}, probe.proves, false,
-                      std::nullopt, Verdict::unavailable};
+  if (probe.source != Source::kallsyms) return ask(fact, probe, probe.source);
+  for (const Source table : symbol_sources()) {
+    // /proc/kallsyms is long, and says what the table says that it is made from.
+    const bool needed = table != Source::proc_kallsyms || options_.explain || !fact.candidates.back().value;
+    if (!needed) continue;
+    ask(fact, probe, table);
+  }
+}
+
+void Machine::ask(Fact& fact, const Probe& probe, Source source) {
+  Candidate candidate{source, std::nullopt, {}, probe.proves, false, std::nullopt, Verdict::unavailable};
+  const auto table = reads_symbols(source) ? std::optional(source) : std::nullopt;
+  const auto asked_before = std::exchange(asked_table_, table);
   try {
     Finding finding = probe.ask(*this);
     candidate.value = std::move(finding.value);
@@ -153,7 +179,8 @@ void Machine::ask(Fact& fact, const Probe& probe) {
   } catch (const Error& error) {
     candidate.detail = error.what();
   }
-  if (probe.source == Source::note && note_.source == "user") candidate.source = Source::user;
+  asked_table_ = asked_before;
+  if (source == Source::note && note_.source == "user") candidate.source = Source::user;
   add(fact, std::move(candidate));
 }
 
@@ -222,9 +249,13 @@ std::vector<std::string> Machine::warnings() const {
   all.insert(all.end(), notes_in_memory_.warnings.begin(), notes_in_memory_.warnings.end());
   const auto of_note = note_.info.warnings();
   all.insert(all.end(), of_note.begin(), of_note.end());
-  if (symbols_damaged_ != 0)
-    all.push_back(
-        fmt::format("kallsyms: the names of {} symbols are damaged, or not in the image", symbols_damaged_));
+  for (const auto& [source, table] : symbol_tables_) {
+    if (table.damaged != 0)
+      all.push_back(
+          fmt::format("kallsyms: the names of {} symbols are damaged, or not in the image", table.damaged));
+    if (source == Source::symbol_file && !table.failure.empty())
+      all.push_back(fmt::format("{} is not used: {}", options_.symbols_file, table.failure));
+  }
   for (const Fact& fact : facts_) {
     const FactInfo& info = info_of(fact.id);
     for (const Candidate& c : fact.candidates) {
@@ -259,79 +290,6 @@ std::optional<PhysAddr> Machine::image_phys(VirtAddr address) {
 size_t Machine::read_image(VirtAddr address, std::span<std::byte> out) {
   const auto phys = image_phys(address);
   return phys ? image_->read(*phys, out).done : 0;
-}
-
-// Where the kernel's symbol table is: the note says it since 6.0 (5fd8fea935a1); else it is looked for.
-decode::KallsymsTables Machine::find_kallsyms(const VirtReader& read) const {
-  const auto pointer = [&](std::string_view name) {
-    const auto address = note().symbol(name);
-    return address ? std::optional(VirtAddr{*address}) : std::nullopt;
-  };
-  const auto names = pointer("kallsyms_names");
-  const auto num_syms = pointer("kallsyms_num_syms");
-  const auto token_table = pointer("kallsyms_token_table");
-  const auto token_index = pointer("kallsyms_token_index");
-  if (names && num_syms && token_table && token_index)
-    return {*names,
-            *num_syms,
-            *token_table,
-            *token_index,
-            pointer("kallsyms_offsets"),
-            pointer("kallsyms_addresses"),
-            pointer("kallsyms_relative_base")};
-  constexpr uint64_t kMostImage = uint64_t{64}
-                                  << 20;  // text and read-only data; the tables are in the latter
-  const auto stext = pointer("_stext");
-  auto found = stext ? decode::search_kallsyms(read, {*stext, *stext + (kMostImage - 1)}, ByteOrder::little)
-                     : std::nullopt;
-  if (!found)
-    throw NotFound(
-        "VMCOREINFO has no SYMBOL(kallsyms_names) (kernels before 6.0), and a search finds no symbol table");
-  return *found;
-}
-
-decode::Kallsyms Machine::load_kallsyms() {
-  need_number(FactId::phys_base);
-  std::vector<decode::Kallsyms::Known> known;
-  for (const std::string_view name : {"_stext", "init_uts_ns"})
-    if (const auto address = note().symbol(name)) known.push_back({name, VirtAddr{*address}});
-  if (known.empty()) throw NotFound("VMCOREINFO has neither SYMBOL(_stext) nor SYMBOL(init_uts_ns)");
-  VirtReader read = [this](VirtAddr at, std::span<std::byte> out) { return read_image(at, out); };
-  const decode::KallsymsTables tables = find_kallsyms(read);
-  return {std::move(read), tables, ByteOrder::little, 8, known};
-}
-
-VirtAddr Machine::symbol(std::string_view name) {
-  if (!symbols_loaded_) {
-    // phys_base comes first: it asks for no symbol, and without it nothing can be read.
-    need_number(FactId::phys_base);
-    symbols_loaded_ = true;
-    try {
-      const decode::Kallsyms kallsyms = load_kallsyms();
-      for (const auto& found : kallsyms.find(wanted_symbols()))
-        symbols_.try_emplace(found.name, found.address);
-      symbols_damaged_ = kallsyms.damaged();
-    } catch (const Error& error) {
-      symbols_failure_ = error.what();
-    }
-  }
-  if (!symbols_failure_.empty()) throw NotFound(symbols_failure_);
-  const auto at = symbols_.find(name);
-  if (at == symbols_.end())
-    throw NotFound(fmt::format(
-        "the kernel's symbol table has no {}{}", name,
-        symbols_damaged_ == 0 ? "" : fmt::format(" ({} of its symbols are damaged)", symbols_damaged_)));
-  return at->second;
-}
-
-uint64_t Machine::variable(std::string_view name, unsigned size) {
-  const VirtAddr at = symbol(name);
-  std::array<std::byte, 8> bytes{};
-  const auto wanted = std::span(bytes).first(size);
-  if (read_image(at, wanted) != size)
-    throw NotFound(fmt::format("{} at {:#x} is not in the image", name, at.value));
-  return size == 8 ? load<uint64_t>(bytes.data(), ByteOrder::little)
-                   : load<uint32_t>(bytes.data(), ByteOrder::little);
 }
 
 VirtAddr Machine::mem_section_array() {

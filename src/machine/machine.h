@@ -18,6 +18,7 @@
 #include "kvista/fact.h"
 #include "machine/address_space.h"
 #include "machine/note_choice.h"
+#include "machine/symbol_table.h"
 #include "vmcoreinfo/locate.h"
 
 namespace kvista::machine {
@@ -45,6 +46,9 @@ struct Check {
   std::optional<bool> (*verify)(Machine& machine, const FactValue& value);
 };
 
+/// Whether a source is a symbol table that leads to a variable in memory.
+bool reads_symbols(Source source);
+
 /// What one architecture knows about finding facts.
 struct ArchProbes {
   std::vector<Probe> probes;
@@ -55,6 +59,7 @@ struct Options {
   bool explain = false;                   ///< ask every source
   std::map<FactId, FactValue> overrides;  ///< --set
   std::string vmcoreinfo_file;            ///< --vmcoreinfo: used instead of the image's note
+  std::string symbols_file;               ///< --symbols: asked beside the kernel's own symbol table
   /// Where the running system's files are looked for; tests put a tree of their own here.
   std::string system_root;
 };
@@ -95,7 +100,8 @@ class Machine {
   std::optional<PhysAddr> image_phys(VirtAddr address);
   /// Reads from the kernel image's mapping, by phys_base alone.
   size_t read_image(VirtAddr address, std::span<std::byte> out);
-  /// The address of a variable by the kernel's own symbol table. Throws an Error that says why there is none.
+  /// The address of a variable: for a source of evidence by the symbol table that is being asked, else by the
+  /// first that has it. Throws an Error that says why there is none.
   VirtAddr symbol(std::string_view name);
   /// The 8-byte or 4-byte value of a variable of the kernel image. Throws likewise.
   uint64_t variable(std::string_view name, unsigned size = 8);
@@ -107,9 +113,13 @@ class Machine {
  private:
   void establish(Fact& fact);
   void ask(Fact& fact, const Probe& probe);
+  void ask(Fact& fact, const Probe& probe, Source source);
   void add(Fact& fact, Candidate candidate);
-  decode::KallsymsTables find_kallsyms(const VirtReader& read) const;
   decode::Kallsyms load_kallsyms();
+  SymbolTable read_kallsyms();
+  std::vector<Source> symbol_sources() const;
+  SymbolTable read_symbol_table(Source source);
+  const SymbolTable& symbol_table(Source source);
 
   std::unique_ptr<image::MemoryImage> image_;
   Options options_;
@@ -119,10 +129,8 @@ class Machine {
   enum class State { unknown, asking, known };
   std::array<State, kFactCount> states_{};
   std::vector<Fact> facts_;
-  std::map<std::string, VirtAddr, std::less<>> symbols_;
-  std::string symbols_failure_;
-  size_t symbols_damaged_ = 0;
-  bool symbols_loaded_ = false;
+  std::map<Source, SymbolTable> symbol_tables_;  // those that were asked for
+  std::optional<Source> asked_table_;            // by the source that is being asked
 };
 
 /// The facts of x86_64.

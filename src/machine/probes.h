@@ -34,6 +34,9 @@ std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base);
 std::optional<Utsname> read_utsname(const image::MemoryImage& image, const vmcoreinfo::VmcoreInfo& note,
                                     uint64_t phys_base);
 
+/// The note's BUILD-ID, where that is one.
+std::optional<std::string> noted_build_id(const vmcoreinfo::VmcoreInfo& note);
+
 /// The memory encryption masks that a walk is tried with: what the note says, none, and where AMD
 /// puts the bit.
 std::vector<uint64_t> possible_masks(const vmcoreinfo::VmcoreInfo& note);

@@ -7,6 +7,7 @@
 #include "arch/x86_64/layout.h"
 #include "base/cursor.h"
 #include "base/error.h"
+#include "decode/build_id.h"
 #include "machine/probes.h"
 
 namespace kvista::machine {
@@ -62,36 +63,9 @@ Finding release_of_system(Machine& machine) {
 
 // --- build_id ---
 
-std::string hex_of(std::span<const std::byte> bytes) {
-  std::string text;
-  for (const std::byte b : bytes) text += fmt::format("{:02x}", std::to_integer<unsigned>(b));
-  return text;
-}
-
-// The GNU build-id among ELF notes, as the kernel keeps them from __start_notes to __stop_notes.
-std::optional<std::string> build_id_among(std::span<const std::byte> notes) {
-  constexpr uint32_t kBuildIdType = 3;
-  Cursor in(notes, ByteOrder::little);
-  while (in.ok() && in.remaining() > 0) {
-    const uint64_t name_size = in.u32();
-    const uint64_t size = in.u32();
-    const uint32_t type = in.u32();
-    const auto name = as_text(in.bytes(name_size));
-    in.align(4);
-    const auto descriptor = in.bytes(size);
-    in.align(4);
-    if (type == kBuildIdType && name == "GNU" && !descriptor.empty()) return hex_of(descriptor);
-  }
-  return std::nullopt;
-}
-
 Finding build_id_of_note(Machine& machine) {
   Finding text = text_of_note(machine, "BUILD-ID");
-  if (!text.value) return text;
-  const auto& id = std::get<std::string>(*text.value);
-  const bool hex = !id.empty() && id.find_first_not_of("0123456789abcdef") == std::string::npos;
-  // Seen on 6.12-rc and on stable kernels of late 2024, where it was written before it was known.
-  if (!hex || id.find_first_not_of('0') == std::string::npos) return unavailable("BUILD-ID is garbage");
+  if (text.value && !noted_build_id(machine.note())) return unavailable("BUILD-ID is garbage");
   return text;
 }
 
@@ -103,14 +77,14 @@ Finding build_id_of_memory(Machine& machine) {
     return unavailable("__start_notes and __stop_notes make no sense");
   std::vector<std::byte> notes(stop - start);
   notes.resize(machine.read_image(start, notes));
-  auto id = build_id_among(notes);
+  auto id = decode::build_id_among(notes, ByteOrder::little);
   if (!id) return unavailable("no GNU build-id between __start_notes and __stop_notes");
   return found(std::move(*id), "notes of the kernel image");
 }
 
 Finding build_id_of_system(Machine& machine) {
   const std::string notes = machine.system_file("/sys/kernel/notes");
-  auto id = build_id_among(std::as_bytes(std::span(notes)));
+  auto id = decode::build_id_among(std::as_bytes(std::span(notes)), ByteOrder::little);
   if (!id) return unavailable("no GNU build-id in /sys/kernel/notes");
   return found(std::move(*id), "/sys/kernel/notes");
 }
@@ -182,6 +156,14 @@ Finding cpus_of_system(Machine& machine) {
 }
 
 }  // namespace
+
+std::optional<std::string> noted_build_id(const vmcoreinfo::VmcoreInfo& note) {
+  const auto id = note.text_of("BUILD-ID");
+  const bool hex = id && !id->empty() && id->find_first_not_of("0123456789abcdef") == std::string::npos;
+  // Garbage was seen on 6.12-rc and on stable kernels of late 2024, where it was written before it was known.
+  if (!hex || id->find_first_not_of('0') == std::string::npos) return std::nullopt;
+  return std::string(*id);
+}
 
 std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base) {
   return read_utsname(machine.image(), machine.note(), phys_base);

@@ -1,0 +1,134 @@
+// Machine's look-up of the kernel's variables, by each of the symbol tables that there can be.
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/endian.h"
+#include "base/error.h"
+#include "decode/kallsyms_search.h"
+#include "machine/machine.h"
+
+namespace kvista::machine {
+namespace {
+
+// Where the note says that the symbol table is: since 6.0 (5fd8fea935a1).
+std::optional<decode::KallsymsTables> noted_tables(const vmcoreinfo::VmcoreInfo& note) {
+  const auto pointer = [&](std::string_view name) {
+    const auto address = note.symbol(name);
+    return address ? std::optional(VirtAddr{*address}) : std::nullopt;
+  };
+  const auto names = pointer("kallsyms_names");
+  const auto num_syms = pointer("kallsyms_num_syms");
+  const auto token_table = pointer("kallsyms_token_table");
+  const auto token_index = pointer("kallsyms_token_index");
+  if (!names || !num_syms || !token_table || !token_index) return std::nullopt;
+  return decode::KallsymsTables{*names,
+                                *num_syms,
+                                *token_table,
+                                *token_index,
+                                pointer("kallsyms_offsets"),
+                                pointer("kallsyms_addresses"),
+                                pointer("kallsyms_relative_base")};
+}
+
+// The tables that a search finds, of those that `known` proves. Several can be what another kernel left.
+decode::Kallsyms searched_kallsyms(const VirtReader& read, const vmcoreinfo::VmcoreInfo& note,
+                                   std::span<const decode::Kallsyms::Known> known) {
+  // Text and read-only data; the tables are in the latter.
+  constexpr uint64_t kMostImage = uint64_t{64} << 20;
+  std::vector<decode::KallsymsTables> found;
+  if (const auto stext = note.symbol("_stext"))
+    found = decode::search_kallsyms(read, {VirtAddr{*stext}, VirtAddr{*stext} + (kMostImage - 1)},
+                                    ByteOrder::little);
+  if (found.empty())
+    throw NotFound(
+        "VMCOREINFO has no SYMBOL(kallsyms_names) (kernels before 6.0), and a search finds no symbol table");
+  std::vector<decode::Kallsyms> proven;
+  std::string places;
+  std::string why;
+  for (const decode::KallsymsTables& tables : found) try {
+      proven.emplace_back(read, tables, ByteOrder::little, 8, known);
+      places += fmt::format("{}{:#x}", places.empty() ? "" : ", ", tables.names.value);
+    } catch (const FormatError& error) {
+      if (why.empty()) why = error.what();
+    }
+  if (proven.empty()) throw NotFound(why);
+  if (proven.size() > 1)
+    throw NotFound(fmt::format("ambiguous: symbol tables with the right addresses are at {}", places));
+  return std::move(proven.front());
+}
+
+}  // namespace
+
+decode::Kallsyms Machine::load_kallsyms() {
+  need_number(FactId::phys_base);
+  std::vector<decode::Kallsyms::Known> known;
+  for (const std::string_view name : {"_stext", "init_uts_ns"})
+    if (const auto address = note().symbol(name)) known.push_back({name, VirtAddr{*address}});
+  if (known.empty()) throw NotFound("VMCOREINFO has neither SYMBOL(_stext) nor SYMBOL(init_uts_ns)");
+  VirtReader read = [this](VirtAddr at, std::span<std::byte> out) { return read_image(at, out); };
+  const auto tables = noted_tables(note());
+  if (!tables) return searched_kallsyms(read, note(), known);
+  return {std::move(read), *tables, ByteOrder::little, 8, known};
+}
+
+SymbolTable Machine::read_kallsyms() {
+  SymbolTable table;
+  try {
+    const decode::Kallsyms kallsyms = load_kallsyms();
+    for (const auto& found : kallsyms.find(wanted_symbols()))
+      table.symbols.addresses[found.name].insert(found.address);
+    table.damaged = kallsyms.damaged();
+  } catch (const Error& error) {
+    table.failure = error.what();
+  }
+  return table;
+}
+
+// The kernel's own first.
+std::vector<Source> Machine::symbol_sources() const {
+  std::vector<Source> all = {Source::kallsyms};
+  if (image_->traits().live) all.push_back(Source::proc_kallsyms);
+  if (!options_.symbols_file.empty()) all.push_back(Source::symbol_file);
+  return all;
+}
+
+SymbolTable Machine::read_symbol_table(Source source) {
+  if (source == Source::kallsyms) return read_kallsyms();
+  if (source == Source::proc_kallsyms)
+    return read_proc_kallsyms(options_.system_root + "/proc/kallsyms", note());
+  SymbolTable table = read_symbol_file(options_.symbols_file, note());
+  prove_symbol_file(*this, table);
+  return table;
+}
+
+const SymbolTable& Machine::symbol_table(Source source) {
+  const auto known = symbol_tables_.find(source);
+  if (known != symbol_tables_.end()) return known->second;
+  return symbol_tables_.emplace(source, read_symbol_table(source)).first->second;
+}
+
+VirtAddr Machine::symbol(std::string_view name) {
+  // phys_base comes first: it asks for no symbol, and without it nothing can be read.
+  need_number(FactId::phys_base);
+  if (asked_table_) return symbol_table(*asked_table_).at(name);
+  std::string why;
+  for (const Source source : symbol_sources()) try {
+      return symbol_table(source).at(name);
+    } catch (const NotFound& error) {
+      if (why.empty()) why = error.what();
+    }
+  throw NotFound(why);
+}
+
+uint64_t Machine::variable(std::string_view name, unsigned size) {
+  const VirtAddr at = symbol(name);
+  std::array<std::byte, 8> bytes{};
+  const auto wanted = std::span(bytes).first(size);
+  if (read_image(at, wanted) != size)
+    throw NotFound(fmt::format("{} at {:#x} is not in the image", name, at.value));
+  return size == 8 ? load<uint64_t>(bytes.data(), ByteOrder::little)
+                   : load<uint32_t>(bytes.data(), ByteOrder::little);
+}
+
+}  // namespace kvista::machine
