@@ -69,10 +69,11 @@ enum class Source {
   segments,  ///< the image's program headers
   image,     ///< the image's own kind and headers
   cpu_notes,
-  system,      ///< files of the running system: /proc, /sys
-  search,      ///< a search through physical memory
-  derived,     ///< follows from other facts
-  documented,  ///< constants of the kernel's documentation
+  system,         ///< files of the running system: /proc, /sys
+  search,         ///< a search through physical memory
+  derived,        ///< follows from other facts
+  configuration,  ///< options that the kernel was built with
+  documented,     ///< constants of the kernel's documentation
 };
 KVISTA_API const char* describe(Source source);
 

@@ -57,7 +57,8 @@ struct KernelOptions {
   std::string vmcoreinfo_file = {};  ///< used instead of the image's note, if not empty
   /// A vmlinux, System.map or copy of /proc/kallsyms, by which the kernel's variables are found, too.
   std::string symbols_file = {};
-  bool ask_all_sources = false;      ///< of each fact, also after its value is known: fact() then shows all
+  std::string config_file = {};  ///< the configuration that the kernel was built with, as in /boot
+  bool ask_all_sources = false;  ///< of each fact, also after its value is known: fact() then shows all
 };
 
 class KVISTA_API Kernel {

@@ -72,7 +72,7 @@ Command make_mem_usage();
 Command make_vmcoreinfo();
 Command make_vtop();
 
-/// The options of every command that needs machine facts: --set, --vmcoreinfo.
+/// The options of every command that needs machine facts: --set, --vmcoreinfo, --symbols, --config.
 std::vector<OptionSpec> machine_options();
 /// The image that the command works on: the operand, or -c (once for each file of a split dump), or the
 /// default. Throws UsageError for both an operand and -c.

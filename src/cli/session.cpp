@@ -68,7 +68,8 @@ std::vector<OptionSpec> machine_options() {
       {"--set", "FACT=VALUE", "use this value of a machine fact, whatever the image says", true, 0, facts},
       {"--vmcoreinfo", "FILE", "take VMCOREINFO from this text file and not from the image"},
       {"--symbols", "FILE",
-       "find the kernel's variables by this vmlinux, System.map or copy of /proc/kallsyms, too"}};
+       "find the kernel's variables by this vmlinux, System.map or copy of /proc/kallsyms, too"},
+      {"--config", "FILE", "take the kernel's configuration from this file, plain or compressed with gzip"}};
 }
 
 std::vector<std::string> image_paths(const Invocation& invocation, std::optional<std::string> operand) {
@@ -85,6 +86,7 @@ std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
   for (const std::string& text : invocation.values("--set")) options.overrides.insert(parse_override(text));
   options.vmcoreinfo_file = invocation.value("--vmcoreinfo").value_or("");
   options.symbols_file = invocation.value("--symbols").value_or("");
+  options.config_file = invocation.value("--config").value_or("");
   return std::make_unique<machine::Machine>(image::open_image_set(paths), std::move(options));
 }
 

@@ -19,11 +19,12 @@ struct FreeZstd {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
 
-bool decompress_zlib(std::span<const std::byte> in, std::span<std::byte> out, size_t& size) {
+bool decompress_deflate(decltype(libdeflate_zlib_decompress) decompress_with, std::span<const std::byte> in,
+                        std::span<std::byte> out, size_t& size) {
   thread_local const std::unique_ptr<libdeflate_decompressor, FreeDeflate> kContext(
       libdeflate_alloc_decompressor());
   if (!kContext) throw std::bad_alloc();
-  return libdeflate_zlib_decompress(kContext.get(), in.data(), in.size(), out.data(), out.size(), &size) ==
+  return decompress_with(kContext.get(), in.data(), in.size(), out.data(), out.size(), &size) ==
          LIBDEFLATE_SUCCESS;
 }
 
@@ -47,6 +48,8 @@ const char* describe(Codec codec) {
   switch (codec) {
     case Codec::zlib:
       return "zlib";
+    case Codec::gzip:
+      return "gzip";
     case Codec::lzo:
       return "LZO";
     case Codec::snappy:
@@ -65,7 +68,9 @@ bool decompress(Codec codec, std::span<const std::byte> in, std::span<std::byte>
   size = 0;
   switch (codec) {
     case Codec::zlib:
-      return decompress_zlib(in, out, size);
+      return decompress_deflate(libdeflate_zlib_decompress, in, out, size);
+    case Codec::gzip:
+      return decompress_deflate(libdeflate_gzip_decompress, in, out, size);
     case Codec::lzo:
       return decompress_lzo(in, out, size);
     case Codec::snappy:

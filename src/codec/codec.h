@@ -10,6 +10,7 @@ namespace kvista::codec {
 /// What a page, or another block of at most a few MiB, can be compressed with.
 enum class Codec : uint8_t {
   zlib,    ///< a zlib stream (RFC 1950)
+  gzip,    ///< a gzip member (RFC 1952)
   lzo,     ///< a block of LZO1X
   snappy,  ///< a raw block of Snappy, without framing
   zstd,    ///< a Zstandard frame

@@ -22,6 +22,7 @@ machine::Options machine_options(KernelOptions options) {
   wanted.overrides = std::move(options.facts);
   wanted.vmcoreinfo_file = std::move(options.vmcoreinfo_file);
   wanted.symbols_file = std::move(options.symbols_file);
+  wanted.config_file = std::move(options.config_file);
   return wanted;
 }
 

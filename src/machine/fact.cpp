@@ -120,6 +120,8 @@ const char* describe(Source source) {
       return "memory search";
     case Source::derived:
       return "derived";
+    case Source::configuration:
+      return "configuration";
     case Source::documented:
       return "documented";
   }

@@ -128,6 +128,13 @@ Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
   for (const FactInfo& info : all_facts()) facts_.at(static_cast<size_t>(info.id)).id = info.id;
   // A file that the user gives is looked at whatever is asked for: that it does not fit must be said.
   if (!options_.symbols_file.empty()) symbol_table(Source::symbol_file);
+  if (!options_.config_file.empty()) {
+    KernelConfig given = read_config_file(options_.config_file, note().text_of("OSRELEASE").value_or(""));
+    if (given.text)
+      config_ = std::move(given);
+    else
+      config_refused_ = std::move(given.failure);
+  }
 }
 
 const Fact& Machine::fact(FactId id) {
@@ -231,7 +238,8 @@ uint64_t Machine::need_number(FactId id) {
         info.name);
   std::string reasons;
   for (const Candidate& c : fact(id).candidates) {
-    if (!c.proves) continue;
+    // That there is no configuration explains nothing.
+    if (!c.proves || (c.source == Source::configuration && !c.value)) continue;
     const std::string said =
         c.value ? fmt::format("says {}, which memory refutes", format(*c.value, info.form)) : c.detail;
     const std::string who =
@@ -256,6 +264,8 @@ std::vector<std::string> Machine::warnings() const {
     if (source == Source::symbol_file && !table.failure.empty())
       all.push_back(fmt::format("{} is not used: {}", options_.symbols_file, table.failure));
   }
+  if (!config_refused_.empty())
+    all.push_back(fmt::format("{} is not used: {}", options_.config_file, config_refused_));
   for (const Fact& fact : facts_) {
     const FactInfo& info = info_of(fact.id);
     for (const Candidate& c : fact.candidates) {
@@ -290,6 +300,16 @@ std::optional<PhysAddr> Machine::image_phys(VirtAddr address) {
 size_t Machine::read_image(VirtAddr address, std::span<std::byte> out) {
   const auto phys = image_phys(address);
   return phys ? image_->read(*phys, out).done : 0;
+}
+
+const KernelConfig& Machine::config() {
+  if (!config_) {
+    // Whichever table is being asked: the configuration is no witness for it.
+    const auto asked_before = std::exchange(asked_table_, std::nullopt);
+    config_ = find_config(*this);
+    asked_table_ = asked_before;
+  }
+  return *config_;
 }
 
 VirtAddr Machine::mem_section_array() {

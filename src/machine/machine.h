@@ -17,6 +17,7 @@
 #include "image/memory_image.h"
 #include "kvista/fact.h"
 #include "machine/address_space.h"
+#include "machine/kernel_config.h"
 #include "machine/note_choice.h"
 #include "machine/symbol_table.h"
 #include "vmcoreinfo/locate.h"
@@ -60,6 +61,7 @@ struct Options {
   std::map<FactId, FactValue> overrides;  ///< --set
   std::string vmcoreinfo_file;            ///< --vmcoreinfo: used instead of the image's note
   std::string symbols_file;               ///< --symbols: asked beside the kernel's own symbol table
+  std::string config_file;                ///< --config: used instead of the configuration that is found
   /// Where the running system's files are looked for; tests put a tree of their own here.
   std::string system_root;
 };
@@ -105,6 +107,8 @@ class Machine {
   VirtAddr symbol(std::string_view name);
   /// The 8-byte or 4-byte value of a variable of the kernel image. Throws likewise.
   uint64_t variable(std::string_view name, unsigned size = 8);
+  /// What the kernel was built with: the user's file where it fits, else what is found.
+  const KernelConfig& config();
   /// The array of pointers to memory sections. Throws an Error that says why there is none.
   VirtAddr mem_section_array();
   /// A file of the running system, where this image is it. Throws NotFound otherwise.
@@ -130,7 +134,9 @@ class Machine {
   std::array<State, kFactCount> states_{};
   std::vector<Fact> facts_;
   std::map<Source, SymbolTable> symbol_tables_;  // those that were asked for
-  std::optional<Source> asked_table_;            // by the source that is being asked
+  std::optional<KernelConfig> config_;
+  std::string config_refused_;         // why the user's file is not used
+  std::optional<Source> asked_table_;  // by the source that is being asked
 };
 
 /// The facts of x86_64.

@@ -14,6 +14,8 @@ void add_translation_probes(ArchProbes& all);
 void add_cpu_note_probes(ArchProbes& all);
 /// Where things are: kaslr_offset, the ranges, the memory map's geometry, crashkernel.
 void add_layout_probes(ArchProbes& all);
+/// What the kernel was built with, for facts of all subjects.
+void add_config_probes(ArchProbes& all);
 
 /// A finding with a value, and where it was found.
 inline Finding found(FactValue value, std::string where = {}) {

@@ -386,17 +386,33 @@ const ArchProbes& x86_64_probes() {
     add_translation_probes(all);
     add_cpu_note_probes(all);
     add_layout_probes(all);
+    add_config_probes(all);
+    // What documents say is asked last.
+    std::stable_partition(all.probes.begin(), all.probes.end(),
+                          [](const Probe& probe) { return probe.source != Source::documented; });
     return all;
   }();
   return kAll;
 }
 
 std::span<const std::string_view> wanted_symbols() {
-  static constexpr std::array<std::string_view, 16> kNames = {
-      "_text",         "_end",           "init_top_pgt",      "page_offset_base",
-      "vmalloc_base",  "vmemmap_base",   "max_pfn",           "sme_me_mask",
-      "crashk_res",    "crashk_low_res", "__num_online_cpus", "__pgtable_l5_enabled",
-      "__start_notes", "__stop_notes",   "node_data",         "contig_page_data"};
+  static constexpr std::array<std::string_view, 17> kNames = {"_text",
+                                                              "_end",
+                                                              "init_top_pgt",
+                                                              "page_offset_base",
+                                                              "vmalloc_base",
+                                                              "vmemmap_base",
+                                                              "max_pfn",
+                                                              "sme_me_mask",
+                                                              "crashk_res",
+                                                              "crashk_low_res",
+                                                              "__num_online_cpus",
+                                                              "__pgtable_l5_enabled",
+                                                              "__start_notes",
+                                                              "__stop_notes",
+                                                              "node_data",
+                                                              "contig_page_data",
+                                                              "kernel_config_data"};
   return kNames;
 }
 

@@ -22,6 +22,14 @@ Bytes compress_zlib(std::span<const std::byte> in) {
   return out;
 }
 
+Bytes compress_gzip(std::span<const std::byte> in) {
+  libdeflate_compressor* context = libdeflate_alloc_compressor(1);
+  Bytes out(libdeflate_gzip_compress_bound(context, in.size()));
+  out.resize(libdeflate_gzip_compress(context, in.data(), in.size(), out.data(), out.size()));
+  libdeflate_free_compressor(context);
+  return out;
+}
+
 Bytes compress_lzo([[maybe_unused]] std::span<const std::byte> in) {
 #if KVISTA_HAS_LZO
   Bytes out(in.size() + in.size() / 16 + 64 + 3);
@@ -57,6 +65,8 @@ Bytes compress(codec::Codec codec, std::span<const std::byte> bytes) {
   switch (codec) {
     case codec::Codec::zlib:
       return compress_zlib(bytes);
+    case codec::Codec::gzip:
+      return compress_gzip(bytes);
     case codec::Codec::lzo:
       return compress_lzo(bytes);
     case codec::Codec::snappy:

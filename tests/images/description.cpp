@@ -117,6 +117,7 @@ void parse_machine(Words& words, Description& out) {
   words.number("vmemmap", machine.vmemmap);
   words.number("sme_mask", machine.sme_mask);
   words.number("elf_machine", machine.elf_machine);
+  words.number("image_size", machine.image_size);
   parse_leaf_option(words, "direct_map", machine.direct_map_leaf);
 }
 
@@ -171,7 +172,9 @@ void parse_symbols(Words& words, Description& out) {
        {"base_relative_percpu", SymbolEncoding::base_relative_percpu},
        {"absolute", SymbolEncoding::absolute}}};
   const std::string verb = words.next();
-  if (verb == "none" || verb == "all") {
+  if (verb == "file") {
+    out.symbols.file = true;
+  } else if (verb == "none" || verb == "all") {
     out.symbols.none = verb == "none";
   } else if (verb == "encoding") {
     out.symbols.encoding = choose(kEncodings, words.next());
@@ -186,6 +189,28 @@ void parse_symbols(Words& words, Description& out) {
     (verb == "set" ? out.symbols.values : out.symbols.addresses)[name] = parse_size(value);
   } else {
     throw DescriptionError(fmt::format("symbols {}: unknown", verb));
+  }
+}
+
+void parse_config(Words& words, Description& out) {
+  const std::string verb = words.next();
+  if (verb == "set") {
+    for (const std::string& word : words.rest()) {
+      const auto [name, value] = split(word, '=');
+      out.config.set[name] = value;
+    }
+  } else if (verb == "version") {
+    out.config.version = words.next();
+  } else if (verb == "in") {
+    for (const std::string& place : words.rest()) {
+      const std::array<std::pair<std::string_view, bool*>, 4> places = {{{"memory", &out.config.memory},
+                                                                         {"proc", &out.config.proc},
+                                                                         {"boot", &out.config.boot},
+                                                                         {"file", &out.config.file}}};
+      *choose(places, place) = true;
+    }
+  } else {
+    throw DescriptionError(fmt::format("config {}: unknown", verb));
   }
 }
 
@@ -374,7 +399,7 @@ void parse_entry_of(Words& words, Description& out) {
   parse_entry(kind, words, out);
 }
 
-constexpr std::array<std::pair<std::string_view, Statement>, 29> kStatements = {{
+constexpr std::array<std::pair<std::string_view, Statement>, 30> kStatements = {{
     {"machine", parse_machine},
     {"ram", [](Words& words, Description& out) { out.ram = parse_ranges(words); }},
     {"release", [](Words& words, Description& out) { out.release = words.next(); }},
@@ -385,6 +410,7 @@ constexpr std::array<std::pair<std::string_view, Statement>, 29> kStatements = {
     {"crashkernel", [](Words& words, Description& out) { out.crashkernel = parse_ranges(words); }},
     {"note", parse_note},
     {"symbols", parse_symbols},
+    {"config", parse_config},
     {"segments", parse_segments},
     {"format", parse_format},
     {"kdump", parse_kdump},

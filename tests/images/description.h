@@ -30,7 +30,8 @@ struct MachineLine {
   std::optional<uint64_t> page_offset, vmalloc, vmemmap;
   uint64_t sme_mask = 0;
   uint16_t elf_machine = 62;
-  unsigned direct_map_leaf = 2;  ///< largest leaf of the direct map, as a level
+  uint64_t image_size = uint64_t{1} << 30;  ///< KERNEL_IMAGE_SIZE
+  unsigned direct_map_leaf = 2;             ///< largest leaf of the direct map, as a level
 };
 
 /// Frames [first, last] of one class.
@@ -111,7 +112,18 @@ struct SymbolLines {
   std::map<std::string, uint64_t> values;     ///< what the variable holds instead
   std::map<std::string, uint64_t> addresses;  ///< what the table says instead
   unsigned extra = 300;
+  bool file = false;               ///< also a System.map beside the image, as OUT.map
   std::optional<uint64_t> damage;  ///< where in the names 32 bytes are overwritten
+};
+
+/// The kernel's configuration: what it says, and where it is.
+struct ConfigLines {
+  bool memory = false;                     ///< in the kernel image: CONFIG_IKCONFIG
+  bool proc = false;                       ///< /proc/config.gz
+  bool boot = false;                       ///< /boot/config-RELEASE
+  bool file = false;                       ///< beside the image, as OUT.config
+  std::string version;                     ///< instead of the release's
+  std::map<std::string, std::string> set;  ///< options without CONFIG_; "n": not set
 };
 
 struct NodeLine {
@@ -159,6 +171,7 @@ struct Description {
   SegmentsLine segments;
   NoteLines note;
   SymbolLines symbols;
+  ConfigLines config;
   SectionRoots section_roots = SectionRoots::value;
   std::optional<unsigned> section_bits;  ///< of the kernel itself, not of the note
   unsigned memory_map_leaf = 2;

@@ -5,13 +5,13 @@
 #include <algorithm>
 
 #include "images/byte_writer.h"
+#include "images/compress.h"
 #include "images/temporary.h"
 
 namespace kvista::test {
 namespace {
 
 constexpr uint64_t kNoPhysicalAddress = UINT64_MAX;
-constexpr uint64_t kModules = kKernelMap + kKernelImageSize;
 constexpr uint64_t kModulesEnd = 0xffffffffff000000;
 constexpr uint64_t kVsyscall = 0xffffffffff600000;
 constexpr uint64_t kEntryArea = 0xfffffe0000001000;  // CPU_ENTRY_AREA_PER_CPU
@@ -28,6 +28,10 @@ std::string ranges_text(const std::vector<Range>& ranges) {
   for (const Range& range : sorted)
     text += fmt::format("{}{:#x}-{:#x}", text.empty() ? "" : ",", range.start, range.end - 1);
   return text.empty() ? "none" : text;
+}
+
+uint64_t modules_start(const Description& description) {
+  return kKernelMap + description.machine.image_size;
 }
 
 bool is_live(const Description& description) {
@@ -59,7 +63,7 @@ std::map<std::string, std::string> true_facts(const Kernel& kernel) {
       {"direct_map", range_text(kernel.page_offset(), kernel.max_pfn() * kPage)},
       {"vmalloc", range_text(kernel.vmalloc(), kernel.vmalloc_size())},
       {"vmemmap", range_text(kernel.vmemmap(), struct_pages * description.page_struct_size)},
-      {"modules", range_text(kModules, kModulesEnd - kModules)},
+      {"modules", range_text(modules_start(description), kModulesEnd - modules_start(description))},
       {"kernel_image", range_text(kernel.text(), kImageSize)},
       {"sme_mask", hex(description.machine.sme_mask)},
       {"struct_page_size", fmt::to_string(description.page_struct_size)},
@@ -163,7 +167,7 @@ class Segments {
     if (line_.vsyscall) add_virtual(kVsyscall, kPage);
     if (line_.text) add_text();
     if (line_.vmalloc) add_virtual(line_.vmalloc_start.value_or(kernel_.vmalloc()), kernel_.vmalloc_size());
-    const uint64_t modules = line_.modules_start.value_or(kModules);
+    const uint64_t modules = line_.modules_start.value_or(modules_start(kernel_.description()));
     if (line_.modules) add_virtual(modules, kModulesEnd - modules);
     add_ram(kernel_.description().ram);
     // 4.19 and 4.20: _entry_trampoline as it is seen from each CPU's entry area.
@@ -273,6 +277,22 @@ std::vector<ElfNote> TestImage::cpu_notes() const {
 
 void TestImage::write(const std::string& path) const {
   save(saved(), kernel_.description(), path);
+  write_beside(path);
+}
+
+std::string TestImage::symbol_text(uint64_t shift, bool hidden) const {
+  std::string text;
+  for (const Symbol& symbol : kernel_.table_symbols())
+    text += fmt::format("{:016x} {} {}\n", hidden ? 0 : symbol.address + shift, symbol.type, symbol.name);
+  return text;
+}
+
+void TestImage::write_beside(const std::string& path) const {
+  const Description& description = kernel_.description();
+  // As it was linked: KASLR has not moved it.
+  if (description.symbols.file)
+    std::ofstream(path + ".map", std::ios::binary) << symbol_text(0 - description.machine.kaslr);
+  if (description.config.file) std::ofstream(path + ".config", std::ios::binary) << kernel_.config_text();
 }
 
 void TestImage::write_system(const std::string& root) const {
@@ -299,6 +319,14 @@ void TestImage::write_system(const std::string& root) const {
   if (const size_t dash = reserved.find('-'); dash != std::string::npos)
     crashkernel.push_back({parse_size(reserved.substr(0, dash)), parse_size(reserved.substr(dash + 1))});
   put("crashkernel", "proc/iomem", iomem(description, crashkernel, reserved == "hidden"));
+  const bool hidden = value("kallsyms", "") == "hidden";
+  put("kallsyms", "proc/kallsyms", symbol_text(0, hidden) + "ffffffffc0000000 t _text\t[module]\n");
+  const std::string config = kernel_.config_text();
+  if (description.config.proc) {
+    const auto packed = compress(codec::Codec::gzip, std::as_bytes(std::span(config)));
+    put("config", "proc/config.gz", {reinterpret_cast<const char*>(packed.data()), packed.size()});
+  }
+  if (description.config.boot) put("config", ("boot/config-" + kernel_.release()).c_str(), config);
   const uint64_t note_at = kernel_.image_phys(kernel_.symbol("vmcoreinfo_note"));
   put("vmcoreinfo", "sys/kernel/vmcoreinfo",
       value("vmcoreinfo", fmt::format("{:x} {:x}", note_at, 2 * kPage)) + "\n");

@@ -27,13 +27,17 @@ class TestImage {
 
   /// The memory and what the file says beside it; valid while this object is.
   Saved saved() const;
-  /// Writes the image; the parts of a split dump behind the first as PATH.2, PATH.3 ...
+  /// Writes the image; the parts of a split dump behind the first as PATH.2, PATH.3 ...,
+  /// a System.map as PATH.map and a configuration as PATH.config, where they are asked for.
   void write(const std::string& path) const;
   /// Writes the running system's files (/proc/iomem ...) below `root`.
   void write_system(const std::string& root) const;
 
  private:
   std::vector<ElfNote> cpu_notes() const;
+  void write_beside(const std::string& path) const;
+  /// A symbol table as text, each address moved by `shift`.
+  std::string symbol_text(uint64_t shift, bool hidden = false) const;
   void write_note_to_memory();
 
   Kernel kernel_;

@@ -18,6 +18,8 @@ uint64_t bitmap_blocks(const KdumpDescription& kdump) {
 
 uint32_t flag_of(codec::Codec codec) {
   switch (codec) {
+    case codec::Codec::gzip:  // no dump has it
+      break;
     case codec::Codec::zlib:
       return 0x1;
     case codec::Codec::lzo:

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "images/byte_writer.h"
+#include "images/compress.h"
 
 namespace kvista::test {
 namespace {
@@ -52,7 +54,11 @@ Kernel::Kernel(Description description)
   place_sections();
   map_memory();
   build_memory_map(*this);
+  place_config();
   place_kallsyms();
+  // Behind the tables, which do not have it: by it a table is proven that someone gives.
+  memory_.write(image_phys(place("linux_banner", 64)),
+                std::string_view(fmt::format("Linux version {} (builder@test)", release())));
   write_extra_entries();
 }
 
@@ -206,6 +212,50 @@ void Kernel::place_sections() {
                     description_.section_map.value_or(vmemmap_) | kPresent);
     }
   }
+}
+
+std::string Kernel::config_text() const {
+  const ConfigLines& lines = description_.config;
+  std::map<std::string, std::string> options = {
+      {"X86_64", "y"},
+      {"CC_VERSION_TEXT", "\"gcc 14\""},
+      {"PAGE_SHIFT", "12"},
+      {"PGTABLE_LEVELS", fmt::to_string(description_.machine.levels)},
+      {"RANDOMIZE_BASE", "y"},
+      {"RANDOMIZE_MEMORY", "y"},
+      {"PHYSICAL_START", "0x1000000"},
+      {"AMD_MEM_ENCRYPT", "y"}};
+  for (const auto& [name, value] : lines.set) options[name] = value;
+  const std::string version = release().substr(0, release().find_first_of("+-"));
+  std::string text = fmt::format(
+      "#\n# Automatically generated file; DO NOT EDIT.\n# Linux/x86 {} Kernel "
+      "Configuration\n#\n",
+      lines.version.empty() ? version : lines.version);
+  for (const auto& [name, value] : options)
+    text += value == "n" ? fmt::format("# CONFIG_{} is not set\n", name)
+                         : fmt::format("CONFIG_{}={}\n", name, value);
+  return text;
+}
+
+// kernel/configs.c: between two marks, with the symbol behind the first.
+void Kernel::place_config() {
+  if (!description_.config.memory) return;
+  const std::string text = config_text();
+  const auto packed = compress(codec::Codec::gzip, std::as_bytes(std::span(text)));
+  constexpr std::string_view kStart = "IKCFG_ST";
+  constexpr std::string_view kEnd = "IKCFG_ED";
+  const uint64_t at = place("kernel_config_mark", packed.size() + kStart.size() + kEnd.size());
+  memory_.write(image_phys(at), kStart);
+  memory_.write(image_phys(at + kStart.size()), packed);
+  memory_.write(image_phys(at + kStart.size() + packed.size()), kEnd);
+  symbols_.erase("kernel_config_mark");
+  symbols_["kernel_config_data"] = at + kStart.size();
+}
+
+std::vector<Symbol> Kernel::table_symbols() const {
+  auto all = kallsyms_symbols();
+  std::sort(all.begin(), all.end(), [](const Symbol& a, const Symbol& b) { return a.address < b.address; });
+  return all;
 }
 
 std::vector<Symbol> Kernel::kallsyms_symbols() const {

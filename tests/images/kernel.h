@@ -16,8 +16,7 @@ namespace kvista::test {
 
 inline constexpr uint64_t kKernelMap = 0xffffffff80000000;
 inline constexpr uint64_t kLinkedText = 0xffffffff81000000;
-inline constexpr uint64_t kKernelImageSize = uint64_t{1} << 30;  ///< KERNEL_IMAGE_SIZE
-inline constexpr uint64_t kImageSize = uint64_t{4} << 20;        ///< of this kernel: _text to _end
+inline constexpr uint64_t kImageSize = uint64_t{4} << 20;  ///< of this kernel: _text to _end
 inline constexpr uint64_t kMaxNodes = 1024;
 
 class Kernel {
@@ -49,6 +48,10 @@ class Kernel {
   /// The address of something placed in the kernel image.
   uint64_t symbol(std::string_view name) const;
   const std::map<std::string, uint64_t, std::less<>>& symbols() const { return symbols_; }
+  /// What a symbol table of this kernel says, with the description's lies.
+  std::vector<Symbol> table_symbols() const;
+  /// The text of its configuration.
+  std::string config_text() const;
   std::string release() const { return description_.release.value_or(std::string(layout().release)); }
 
   /// Takes physical memory behind the kernel image.
@@ -73,6 +76,7 @@ class Kernel {
   void write_extra_entries();
   void write_entry(const ExtraEntry& entry);
   std::vector<Symbol> kallsyms_symbols() const;
+  void place_config();
 
   Description description_;
   PhysicalMemory memory_;

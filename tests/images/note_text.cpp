@@ -141,7 +141,7 @@ class NoteBuilder {
     symbol("node_data");
     length("node_data", kMaxNodes);
     add("KERNELOFFSET", fmt::format("{:x}", kernel_.description().machine.kaslr));
-    number("KERNEL_IMAGE_SIZE", kKernelImageSize);
+    number("KERNEL_IMAGE_SIZE", static_cast<int64_t>(kernel_.description().machine.image_size));
     if (layout_.sme_mask) number("sme_mask", static_cast<int64_t>(kernel_.description().machine.sme_mask));
   }
 

@@ -56,10 +56,16 @@ bool guesses(const Row& row) {
   return !probe_of(row).proves;
 }
 
+// All symbol tables are one witness.
 size_t count_other_proofs(const Fact& fact, Source source) {
-  return static_cast<size_t>(
-      std::count_if(fact.candidates.begin(), fact.candidates.end(),
-                    [&](const Candidate& c) { return c.proves && c.value && c.source != source; }));
+  std::set<Source> others;
+  for (const Candidate& c : fact.candidates) {
+    const bool same =
+        c.source == source || (machine::reads_symbols(c.source) && machine::reads_symbols(source));
+    if (c.proves && c.value && !same)
+      others.insert(machine::reads_symbols(c.source) ? Source::kallsyms : c.source);
+  }
+  return others.size();
 }
 
 bool has_checks(const Fact& fact) {

@@ -19,6 +19,12 @@ constexpr const char* kSme = "segments qemu\nmachine sme_mask=0x800000000000\n";
 #define NO_ROOT "note omit SYMBOL(init_top_pgt) SYMBOL(swapper_pg_dir)\nsymbols omit init_top_pgt\n"
 constexpr const char* kNothing = "";
 
+constexpr const char* kConfig = "segments qemu\nconfig in memory\n";
+constexpr const char* kConfigFourLevels = "segments qemu\nmachine levels=4\nconfig in memory\n";
+#define FIXED "machine page_offset=0xff11000000000000 vmalloc=0xffa0000000000000 vmemmap=0xffd4000000000000\n"
+constexpr const char* kConfigFixed =
+    "segments qemu\n" FIXED "config in memory\nconfig set RANDOMIZE_MEMORY=n\n";
+
 }  // namespace
 
 // The kernel is loaded at 0x2000000 and linked to 0xffffffff88a00000.
@@ -267,6 +273,45 @@ std::span<const Row> rows() {
        "0x3100000-0x37fffff", believed},
       {FactId::crashkernel, Source::system, kKcore, "symbols omit crashk_res\n",
        "system set crashkernel=0x3400000-0x3800000\n", "0x3400000-0x37fffff", believed},
+
+      // The configuration. A page size of another architecture's is overruled by x86_64's own.
+      {FactId::arch, Source::configuration, kConfig,
+       "machine elf_machine=0\nnote omit SYMBOL(init_top_pgt) SYMBOL(init_uts_ns)\n", "", "", impossible},
+      {FactId::page_size,
+       Source::configuration,
+       kConfig,
+       "note omit PAGESIZE\n",
+       "config set PAGE_SHIFT=16\n",
+       "65536",
+       overruled,
+       true,
+       {Source::documented}},
+      {FactId::page_table_levels, Source::configuration, kConfigFourLevels,
+       NO_ROOT "note omit NUMBER(pgtable_l5_enabled)\nsymbols omit __pgtable_l5_enabled\n",
+       "machine levels=5\nconfig set PGTABLE_LEVELS=4\n", "4", believed},
+      {FactId::sme_mask, Source::configuration,
+       "segments qemu\nconfig in memory\nconfig set AMD_MEM_ENCRYPT=n\n",
+       NO_ROOT "note omit NUMBER(sme_mask)\nsymbols omit sme_me_mask\n", "machine sme_mask=0x800000000000\n",
+       "0x0", believed},
+      {FactId::page_offset, Source::configuration, kConfigFixed,
+       NO_ROOT "note omit NUMBER(page_offset_base)\nsymbols omit page_offset_base\n",
+       "machine page_offset=0xff38ad6400000000\n", "0xff11000000000000", believed},
+      {FactId::kaslr_offset, Source::configuration,
+       "segments qemu\nmachine kaslr=0 image_size=0x20000000\n" FIXED
+       "config in memory\nconfig set RANDOMIZE_BASE=n\n",
+       "note omit KERNELOFFSET SYMBOL(_stext)\nsymbols omit _text\n", "machine kaslr=0x7a00000\n", "0x0",
+       believed},
+      {FactId::vmalloc, Source::configuration, kConfigFixed,
+       "note omit NUMBER(VMALLOC_START)\nsymbols omit vmalloc_base\n", "machine vmalloc=0xff70e642c0000000\n",
+       "0xffa0000000000000-0xffd1ffffffffffff", believed},
+      {FactId::vmemmap, Source::configuration, kConfigFixed,
+       "note omit SYMBOL(vmemmap) SYMBOL(mem_section)\nsymbols omit vmemmap_base\n",
+       "machine vmemmap=0xffa4cb1280000000\n", "0xffd4000000000000-0xffd43fffffffffff", refuted, true},
+      {FactId::modules, Source::configuration, kConfig, "note omit NUMBER(KERNEL_IMAGE_SIZE)\n",
+       "config set RANDOMIZE_BASE=n\n", "0xffffffffa0000000-0xfffffffffeffffff", believed},
+      {FactId::max_physmem_bits, Source::configuration, kConfigFourLevels,
+       "note omit NUMBER(MAX_PHYSMEM_BITS) LENGTH(mem_section)\n",
+       "machine levels=5\nconfig set PGTABLE_LEVELS=4\n", "46", believed},
   };
   return kRows;
 }

@@ -20,6 +20,8 @@ Subject::Subject(const std::string& description, machine::Options options, bool 
   options.system_root = directory_.file("root");
   options.explain = explain;
   image_.write_system(options.system_root);
+  if (image_.kernel().description().symbols.file) options.symbols_file = path + ".map";
+  if (image_.kernel().description().config.file) options.config_file = path + ".config";
   const bool live = image_.kernel().description().segments.style == SegmentStyle::kcore;
   machine_ = std::make_unique<machine::Machine>(live ? image::open_kcore(path) : image::open_image(path),
                                                 std::move(options));
