@@ -9,12 +9,14 @@
 
 #include "images/avml_builder.h"
 #include "images/byte_writer.h"
+#include "images/compress.h"
 #include "images/elf_builder.h"
 #include "images/file_formats.h"
 #include "images/kallsyms_builder.h"
 #include "images/kdump_builder.h"
 #include "images/memory.h"
 #include "images/page_tables.h"
+#include "images/vmlinux_builder.h"
 #include "unit/kallsyms_blob.h"
 
 namespace kvista::fuzz {
@@ -159,6 +161,39 @@ std::vector<Seed> iomem_seeds() {
           {"user", bytes_of("00000000-00000000 : System RAM\n  00000000-00000000 : Kernel code\n")}};
 }
 
+// --- symbol files, configurations ---
+
+std::vector<Seed> symbol_file_seeds() {
+  const std::vector<test::Symbol> symbols = {{"_stext", 'T', 0x81000000}, {"init_uts_ns", 'D', 0x82001000}};
+  std::vector<Seed> seeds = {
+      {"text", bytes_of("0000000000000000 A fixed_percpu_data\nffffffff81000000 T _stext\n"
+                        "ffffffffc0000000 t _stext\t[module]\nffffffff82001000 D init_uts_ns\n")}};
+  for (const unsigned word_size : {4U, 8U})
+    for (const ByteOrder order : {ByteOrder::little, ByteOrder::big})
+      seeds.push_back(
+          {fmt::format("elf-{}-{}", word_size, order == ByteOrder::little ? "little" : "big"),
+           test::vmlinux_bytes(symbols, {.order = order, .word_size = word_size, .build_id = "ffee"})});
+  return seeds;
+}
+
+std::vector<Seed> config_seeds() {
+  const auto text = bytes_of(
+      "#\n# Linux/x86 6.12.57 Kernel Configuration\n#\nCONFIG_X86_64=y\nCONFIG_CC=\"gcc\"\n"
+      "# CONFIG_RANDOMIZE_BASE is not set\nCONFIG_PGTABLE_LEVELS=5\nCONFIG_PHYSICAL_START=0x1000000\n");
+  return {{"plain", text}, {"gzip", test::compress(codec::Codec::gzip, text)}};
+}
+
+std::vector<Seed> qemu_cpu_seeds() {
+  ByteWriter out;
+  out.u32(1);
+  out.u32(440);
+  out.zeros(18 * 8 + 9 * 24 + 16);
+  for (const uint64_t value : {uint64_t{0xfffffe0000000000}, uint64_t{0x80050033}, uint64_t{0}, uint64_t{0},
+                               uint64_t{0x19654000}, uint64_t{0x751ef0}, uint64_t{0}})
+    out.u64(value);
+  return {{"6.12", out.take()}};
+}
+
 // --- kallsyms ---
 
 std::vector<std::byte> kallsyms_input(const test::KallsymsBlob& blob, const test::KallsymsShape& shape,
@@ -293,6 +328,9 @@ constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},
                                  Target{"kallsyms", kallsyms, kallsyms_seeds},
                                  Target{"printk", printk, printk_seeds},
+                                 Target{"symbol_file", symbol_file, symbol_file_seeds},
+                                 Target{"config", config, config_seeds},
+                                 Target{"qemu_cpu", qemu_cpu, qemu_cpu_seeds},
                                  Target{"page_tables", page_tables, page_tables_seeds},
                                  Target{"iomem", iomem, iomem_seeds}};
 

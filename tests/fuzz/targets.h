@@ -27,6 +27,12 @@ bool flattened(Input input);
 bool kdump(Input input);
 /// The text of a note.
 bool vmcoreinfo(Input input);
+/// A vmlinux, a System.map or a copy of /proc/kallsyms.
+bool symbol_file(Input input);
+/// A kernel configuration, plain or compressed with gzip.
+bool config(Input input);
+/// The descriptor of QEMU's note of a CPU.
+bool qemu_cpu(Input input);
 /// KallsymsInput, then memory from kKallsymsStart on.
 bool kallsyms(Input input);
 /// PrintkInput, then memory from where the form's shape says.

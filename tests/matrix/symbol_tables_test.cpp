@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "images/vmlinux_builder.h"
 #include "matrix/rows.h"
 #include "matrix/subject.h"
 #include "unit/failure.h"
@@ -155,6 +156,23 @@ TEST_F(GivenTable, NeedsAWordInMemory) {
   const std::string elsewhere =
       table(0, " page_offset_base _stext init_uts_ns ") + table(8, " linux_banner ");
   EXPECT_THAT(refusal(elsewhere), HasSubstr("by them memory shows no kernel"));
+}
+
+TEST_F(GivenTable, OfAVmlinuxIsProvenByItsBuildId) {
+  const TestImage image("");
+  const auto symbols = image.kernel().table_symbols();
+  const auto text = [&](const std::string& build_id) {
+    const auto bytes = vmlinux_bytes(symbols, {.build_id = build_id});
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  EXPECT_EQ(refusal(text(image.kernel().description().build_id)), "");
+  EXPECT_EQ(refusal(text("")), "") << "without one the banner proves it";
+  EXPECT_THAT(refusal(text("ffee")), HasSubstr("its build-id is ffee, VMCOREINFO's is 0123456789abcdef"));
+  // Without another symbol of the note.
+  const std::vector<Symbol> two = {{"_stext", 'T', image.kernel().symbol("_stext")},
+                                   {"page_offset_base", 'D', image.kernel().symbol("page_offset_base")}};
+  const auto few = vmlinux_bytes(two, {.build_id = image.kernel().description().build_id});
+  EXPECT_EQ(refusal({reinterpret_cast<const char*>(few.data()), few.size()}), "");
 }
 
 TEST_F(GivenTable, ANameWithTwoAddressesIsAmbiguous) {
