@@ -15,6 +15,7 @@ from pathlib import Path
 import built_kernel
 import capture
 import compare
+import evidence
 import facts
 import guest
 import kvista
@@ -22,7 +23,7 @@ import lab
 import live
 from oracles import Oracle
 from pageflags import PageClass
-from test_lab import LiveRun, Trial, check_dump, check_explained, check_facts, check_live_census
+from test_lab import LiveRun, Trial, check_dump, check_evidence, check_explained, check_facts, check_live_census
 
 KNOWN_LIKE = "trixie"
 """The suite whose expectations hold for the built kernel: its source is that suite's."""
@@ -187,8 +188,17 @@ def check_boot(trial: Trial, boot: Boot, name: str, static: Path) -> None:
         else:
             trial.step("facts", lambda: check_fixed_facts(run.report("info"), boot))
         trial.step("info --explain", lambda: check_explained(run.report("explain")))
+        trial.step("the configuration", lambda: evidence.check_source(run.report("explain"), "configuration", 3))
         trial.step("mem-usage", lambda: check_live_census(run, run.oracle.impossible_classes(), FLOORS))
         trial.step("what later tests need", lambda: check_extras(run.oracle))
+
+
+def check_own_configuration(report: kvista.Report) -> list[str]:
+    """That a dump's configuration is found in its memory (CONFIG_IKCONFIG) and agrees."""
+    rows = evidence.rows_of(report, "configuration")
+    problems = evidence.check_source(report, "configuration", 3)
+    problems += [f"{row['fact']}: {row['why']}" for row in rows if "kernel_config_data in memory" not in row["why"]]
+    return problems
 
 
 def check_pages(trial: Trial, binary: Path, tool: Path) -> None:
@@ -200,6 +210,9 @@ def check_pages(trial: Trial, binary: Path, tool: Path) -> None:
         found = capture.Capture(into, json.loads((into / "capture.json").read_text("utf-8")))
         print(found.describe(), flush=True)
         check_dump(trial, binary, tool, found, FLOORS)
+        check_evidence(trial, binary, found, kernel.root)
+        explained = kvista.run(binary, "info", str(found.dump), "--explain")
+        trial.step("dump: its own configuration", lambda: check_own_configuration(explained))
 
 
 def main() -> int:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import capture
 import compare
+import evidence
 import facts
+import kernels
 import kvista
 import lab
 import live
@@ -101,6 +103,16 @@ def check_dump(trial: Trial, binary: Path, tool: Path, found: capture.Capture, f
     trial.step("dump: mem-usage", lambda: facts.check_census(kvista.run(binary, "mem-usage", image), classes, oracle))
 
 
+def check_evidence(trial: Trial, binary: Path, found: capture.Capture, root: Path) -> None:
+    """Symbol tables and a configuration given with the dump; `root` is the kernel's unpacked package."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial.step("dump: --symbols", lambda: evidence.check_given_symbols(binary, found, Path(folder)))
+    if any(root.glob(f"boot/*-{found.about['release']}")):
+        trial.step("dump: what is in /boot", lambda: evidence.check_package(binary, found, root))
+    if other := evidence.another_kernels(found):
+        trial.step("dump: another kernel's symbols", lambda: evidence.check_another(binary, found, other))
+
+
 class LiveRun:
     """What a live run has left."""
 
@@ -173,6 +185,7 @@ def check_live(trial: Trial, static: Path, suite: str, variant: str, impossible:
         trial.step("live: boot and run", boot)
         trial.step("live: facts", lambda: check_facts(run.report("info"), run.oracle, suite, True))
         trial.step("live: info --explain", lambda: check_explained(run.report("explain")))
+        trial.step("live: /proc/kallsyms", lambda: evidence.check_source(run.report("explain"), "/proc/kallsyms", 8))
         trial.step("live: mem-usage", lambda: check_live_census(run, impossible))
         trial.step("live: dmesg", lambda: logs.check_live(run.path, run.report("dmesg_json").table("messages")))
         trial.step("live: texts", lambda: check_live_texts(run))
@@ -196,6 +209,7 @@ def main() -> int:
         print(f"  not here: {name}, as {reason}", flush=True)
     trial = Trial()
     check_dump(trial, arguments.kvista, arguments.classes, found)
+    check_evidence(trial, arguments.kvista, found, kernels.fetch(arguments.suite).root)
     if arguments.static is not None:
         check_live(trial, arguments.static, arguments.suite, arguments.variant, impossible)
     print(f"{len(trial.problems)} problems" if trial.problems else "no problem", flush=True)
