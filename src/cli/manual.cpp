@@ -24,6 +24,8 @@ constexpr std::array kFiles = {
               "the running kernel's memory: the default image elsewhere. Reading it needs CAP_SYS_RAWIO, "
               "and a kernel that is not locked down"},
     Described{"/dev/mem", "the running kernel's memory where the kernel allows that"},
+    Described{"/proc/kallsyms", "where the running kernel's variables are; its note must agree"},
+    Described{"/proc/config.gz, /boot/config-RELEASE", "what the running kernel was built with"},
     Described{"/sys/kernel/vmcoreinfo", "where the running kernel's VMCOREINFO is in memory"},
 };
 
