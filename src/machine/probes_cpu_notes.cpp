@@ -1,4 +1,5 @@
-// What the registers of a dump's CPUs say, as QEMU notes them: CR3 and CR4.
+// What the registers of a dump's CPUs say, as QEMU notes them: CR3 and CR4. Not the IDT: it is at the start
+// of cpu_entry_area, which KASLR does not move (CPU_ENTRY_AREA_RO_IDT; 92a0f81d8957 of 4.15).
 #include <fmt/format.h>
 
 #include <algorithm>

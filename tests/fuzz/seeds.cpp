@@ -183,15 +183,19 @@ std::vector<Seed> config_seeds() {
   return {{"plain", text}, {"gzip", test::compress(codec::Codec::gzip, text)}};
 }
 
+// As QEMU noted a CPU of Debian's 6.12, with 5 levels and with 4.
 std::vector<Seed> qemu_cpu_seeds() {
-  ByteWriter out;
-  out.u32(1);
-  out.u32(440);
-  out.zeros(18 * 8 + 9 * 24 + 16);
-  for (const uint64_t value : {uint64_t{0xfffffe0000000000}, uint64_t{0x80050033}, uint64_t{0}, uint64_t{0},
-                               uint64_t{0x19654000}, uint64_t{0x751ef0}, uint64_t{0}})
-    out.u64(value);
-  return {{"6.12", out.take()}};
+  const auto seed = [](const char* name, uint64_t cr3, uint64_t cr4) {
+    ByteWriter out;
+    out.u32(1);
+    out.u32(440);
+    out.zeros(18 * 8 + 9 * 24 + 16);
+    for (const uint64_t value : {uint64_t{0xfffffe0000000000}, uint64_t{0x80050033}, uint64_t{0}, uint64_t{0},
+                                 cr3, cr4, uint64_t{0}})
+      out.u64(value);
+    return Seed{name, out.take()};
+  };
+  return {seed("5-levels", 0x19654000, 0x751ef0), seed("4-levels", 0x4ad4000, 0x750ef0)};
 }
 
 // --- kallsyms ---
