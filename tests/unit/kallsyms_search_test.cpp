@@ -124,8 +124,8 @@ TEST(KallsymsSearch, PassesOverPagesThatAreNotThere) {
   };
   const VirtRange image{kImage, kImage + (bytes.size() - 1)};
   const auto tables = search_kallsyms(read, image, ByteOrder::little);
-  ASSERT_TRUE(tables);
-  EXPECT_EQ(tables->names, search_kallsyms(whole, image, ByteOrder::little)->names);
+  ASSERT_FALSE(tables.empty());
+  EXPECT_EQ(tables.front().names, search_kallsyms(whole, image, ByteOrder::little).front().names);
 }
 
 TEST(KallsymsSearch, FindsMarkersThatAreWords) {
