@@ -25,6 +25,8 @@ bool avml(Input input);
 bool flattened(Input input);
 /// A kdump-compressed file: its headers, bitmaps, descriptors and pages.
 bool kdump(Input input);
+/// Memory from 0 on, which is searched for notes.
+bool note_scan(Input input);
 /// The text of a note.
 bool vmcoreinfo(Input input);
 /// A vmlinux, a System.map or a copy of /proc/kallsyms.
