@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,9 @@ class AvmlImage final : public MemoryImage {
     // The format names no machine; its own numbers are little-endian on every one.
     traits_ = {file_.path(), "AVML", ByteOrder::little, 8, 0, false};
     std::vector<Extent> extents = read_blocks();
+    if (lengths_wrong_ != 0)
+      warnings_.push_back(fmt::format("{} blocks say a wrong size of their compressed data: {}",
+                                      lengths_wrong_, first_wrong_length_));
     add_left_out(extents);
     extents_ = ExtentMap(std::move(extents));
     ram_ = extents_.ranges();
@@ -104,7 +108,8 @@ class AvmlImage final : public MemoryImage {
       return false;
     }
     if (stream.how == SnappyStream::End::cut) {
-      warnings_.push_back(fmt::format("the file is cut short within the block at offset {:#x}", at));
+      warnings_.push_back(fmt::format(
+          "the file is cut short within the block at offset {:#x}: what came behind it is lost", at));
       return false;
     }
     std::array<std::byte, kLengthSize> bytes{};
@@ -113,9 +118,9 @@ class AvmlImage final : public MemoryImage {
     const uint64_t right = stream.end - at - kRangeHeaderSize;
     if (!in.ok())
       warnings_.push_back(fmt::format("the file is cut short behind the block at offset {:#x}", at));
-    else if (length != right)
-      warnings_.push_back(fmt::format(
-          "the block at offset {:#x} has {} bytes of compressed data, and says {}", at, right, length));
+    else if (length != right && lengths_wrong_++ == 0)
+      first_wrong_length_ =
+          fmt::format("the one at offset {:#x} has {} bytes, and says {}", at, right, length);
     return in.ok();
   }
 
@@ -182,6 +187,8 @@ class AvmlImage final : public MemoryImage {
   PageCache cache_;
   ExtentMap extents_;
   std::vector<Block> blocks_;  // in the order of the file
+  uint64_t lengths_wrong_ = 0;
+  std::string first_wrong_length_;
 };
 
 }  // namespace

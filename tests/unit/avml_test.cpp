@@ -171,7 +171,7 @@ TEST(Avml, LosesWhatACutFileLacks) {
   EXPECT_EQ(state, PageState::lost);
   EXPECT_THAT(
       image->warnings(),
-      ElementsAre("the file is cut short within the block at offset 0x0",
+      ElementsAre("the file is cut short within the block at offset 0x0: what came behind it is lost",
                   fmt::format("{} bytes of memory that the file's headers name are lost", kSize - got)));
   file = whole;
   file.resize(first - 4);
@@ -218,8 +218,10 @@ TEST(Avml, WarnsOfALengthThatIsNotTheStreams) {
   const auto image = open_bytes(file);
   EXPECT_EQ(image->ram().size(), 2U);
   EXPECT_THAT(image->warnings(),
-              ElementsAre(fmt::format("the block at offset 0x0 has {} bytes of compressed data, and says 5",
+              ElementsAre(fmt::format("1 blocks say a wrong size of their compressed data: the one at offset "
+                                      "0x0 has {} bytes, and says 5",
                                       at - kHeader)));
+  EXPECT_EQ(read(*image, 0x100000, 0x2000), contents(0x2000, 9));
 }
 
 TEST(Avml, CountsOverlappingBlocksOnceAndWarns) {
