@@ -196,173 +196,173 @@ std::vector<Seed> qemu_cpu_seeds() {
     return Seed{name, out.take()};
   };
   return {seed("5-levels", 0x19654000, 0x751ef0), seed("4-levels", 0x4ad4000, 0x750ef0)};
+}
 
-  // --- notes in memory ---
+// --- notes in memory ---
 
-  void put_note(std::vector<std::byte> & memory, size_t at, ByteOrder order, bool header) {
-    ByteWriter out(order);
-    if (header) {
-      out.u32(11);
-      out.u32(static_cast<uint32_t>(std::string_view(kNote).size()));
-      out.u32(0);
-      out.text("VMCOREINFO");
-      out.zeros(2);
+void put_note(std::vector<std::byte>& memory, size_t at, ByteOrder order, bool header) {
+  ByteWriter out(order);
+  if (header) {
+    out.u32(11);
+    out.u32(static_cast<uint32_t>(std::string_view(kNote).size()));
+    out.u32(0);
+    out.text("VMCOREINFO");
+    out.zeros(2);
+  }
+  out.text(kNote);
+  const auto bytes = out.take();
+  std::copy(bytes.begin(), bytes.end(), memory.begin() + static_cast<ptrdiff_t>(at));
+}
+
+std::vector<Seed> note_scan_seeds() {
+  std::vector<std::byte> memory(0x2000);
+  put_note(memory, 0x104, ByteOrder::little, true);
+  std::vector<std::byte> more = memory;
+  put_note(more, 0x800, ByteOrder::big, true);
+  put_note(more, 0xf00, ByteOrder::little, false);
+  return {{"one", memory}, {"more", more}};
+}
+
+// --- kallsyms ---
+
+std::vector<std::byte> kallsyms_input(const test::KallsymsBlob& blob, const test::KallsymsShape& shape,
+                                      uint64_t known) {
+  const auto offset = [&](VirtAddr at) { return static_cast<uint32_t>(at - kKallsymsStart); };
+  const decode::KallsymsTables& tables = blob.tables;
+  uint64_t flags = 0;
+  if (shape.order == ByteOrder::big) flags |= KallsymsInput::big_endian;
+  if (shape.word_size == 4) flags |= KallsymsInput::narrow;
+  if (tables.offsets) flags |= KallsymsInput::has_offsets;
+  if (tables.addresses) flags |= KallsymsInput::has_addresses;
+  if (tables.relative_base) flags |= KallsymsInput::has_base;
+  ByteWriter out;
+  out.u64(flags);
+  out.u64(known);
+  for (const VirtAddr at :
+       {tables.names, tables.num_syms, tables.token_table, tables.token_index,
+        tables.offsets.value_or(kKallsymsStart), tables.addresses.value_or(kKallsymsStart),
+        tables.relative_base.value_or(kKallsymsStart), kKallsymsStart})
+    out.u32(offset(at));
+  out.bytes(blob.bytes);
+  return out.take();
+}
+
+std::vector<Seed> kallsyms_seeds() {
+  constexpr uint64_t kText = 0xffffffff81000000;
+  const std::vector<test::Symbol> symbols = {{kKnownSymbol, 'T', kText},
+                                             {"page_offset_base", 'D', kText + 0x1345678},
+                                             {"f" + std::string(200, '7'), 't', kText + 0x123},
+                                             {"_end", 'B', kText + 0x2000000}};
+  std::vector<Seed> seeds;
+  for (int encoding = 0; encoding < 4; ++encoding) {
+    for (const ByteOrder order : {ByteOrder::little, ByteOrder::big}) {
+      const test::KallsymsShape shape{static_cast<test::SymbolEncoding>(encoding), order, 8, kText};
+      const auto blob = test::build_kallsyms(symbols, shape, kKallsymsStart);
+      seeds.push_back({fmt::format("{}-{}", encoding, order == ByteOrder::little ? "little" : "big"),
+                       kallsyms_input(blob, shape, kText)});
     }
-    out.text(kNote);
-    const auto bytes = out.take();
-    std::copy(bytes.begin(), bytes.end(), memory.begin() + static_cast<ptrdiff_t>(at));
   }
+  auto more = symbols;
+  for (uint64_t i = 0; i < 600; ++i) more.push_back({fmt::format("s{}", i), 't', kText + 0x1000 + i});
+  const test::KallsymsShape marked{.base = kText, .marker_size = 4};
+  seeds.push_back(
+      {"markers", kallsyms_input(test::build_kallsyms(more, marked, kKallsymsStart), marked, kText)});
+  return seeds;
+}
 
-  std::vector<Seed> note_scan_seeds() {
-    std::vector<std::byte> memory(0x2000);
-    put_note(memory, 0x104, ByteOrder::little, true);
-    std::vector<std::byte> more = memory;
-    put_note(more, 0x800, ByteOrder::big, true);
-    put_note(more, 0xf00, ByteOrder::little, false);
-    return {{"one", memory}, {"more", more}};
-  }
+// --- the kernel's log ---
 
-  // --- kallsyms ---
+template <typename Log>
+std::vector<std::byte> printk_input(PrintkInput head, Log log) {
+  if constexpr (!std::is_same_v<Log, test::PrintkText>)
+    exchange(log.layout,
+             [&](size_t index, uint64_t& number) { head.numbers.at(index) = static_cast<uint16_t>(number); });
+  ByteWriter out;
+  out.u32(head.flags);
+  out.u32(head.form);
+  for (const uint16_t number : head.numbers) out.u16(number);
+  out.bytes(log.bytes);
+  return out.take();
+}
 
-  std::vector<std::byte> kallsyms_input(const test::KallsymsBlob& blob, const test::KallsymsShape& shape,
-                                        uint64_t known) {
-    const auto offset = [&](VirtAddr at) { return static_cast<uint32_t>(at - kKallsymsStart); };
-    const decode::KallsymsTables& tables = blob.tables;
-    uint64_t flags = 0;
-    if (shape.order == ByteOrder::big) flags |= KallsymsInput::big_endian;
-    if (shape.word_size == 4) flags |= KallsymsInput::narrow;
-    if (tables.offsets) flags |= KallsymsInput::has_offsets;
-    if (tables.addresses) flags |= KallsymsInput::has_addresses;
-    if (tables.relative_base) flags |= KallsymsInput::has_base;
-    ByteWriter out;
-    out.u64(flags);
-    out.u64(known);
-    for (const VirtAddr at :
-         {tables.names, tables.num_syms, tables.token_table, tables.token_index,
-          tables.offsets.value_or(kKallsymsStart), tables.addresses.value_or(kKallsymsStart),
-          tables.relative_base.value_or(kKallsymsStart), kKallsymsStart})
-      out.u32(offset(at));
-    out.bytes(blob.bytes);
-    return out.take();
-  }
-
-  std::vector<Seed> kallsyms_seeds() {
-    constexpr uint64_t kText = 0xffffffff81000000;
-    const std::vector<test::Symbol> symbols = {{kKnownSymbol, 'T', kText},
-                                               {"page_offset_base", 'D', kText + 0x1345678},
-                                               {"f" + std::string(200, '7'), 't', kText + 0x123},
-                                               {"_end", 'B', kText + 0x2000000}};
-    std::vector<Seed> seeds;
-    for (int encoding = 0; encoding < 4; ++encoding) {
-      for (const ByteOrder order : {ByteOrder::little, ByteOrder::big}) {
-        const test::KallsymsShape shape{static_cast<test::SymbolEncoding>(encoding), order, 8, kText};
-        const auto blob = test::build_kallsyms(symbols, shape, kKallsymsStart);
-        seeds.push_back({fmt::format("{}-{}", encoding, order == ByteOrder::little ? "little" : "big"),
-                         kallsyms_input(blob, shape, kText)});
-      }
+std::vector<Seed> printk_seeds() {
+  std::vector<Seed> seeds;
+  for (uint32_t flags = 0; flags < 8; ++flags) {
+    PrintkInput head;
+    head.flags = flags;
+    const test::PrintkShape shape = shape_of(head);
+    test::PrintkRing ring(shape);
+    test::PrintkRecords records(shape);
+    test::PrintkText text(shape);
+    for (int i = 0; i < 11; ++i) {
+      ring.add(fmt::format("record {}", i));
+      records.add(fmt::format("record {}", i), "DEVICE=c4:64");
+      text.add(fmt::format("<6>[    1.00000{}] line of text\n", i % 10));
     }
-    auto more = symbols;
-    for (uint64_t i = 0; i < 600; ++i) more.push_back({fmt::format("s{}", i), 't', kText + 0x1000 + i});
-    const test::KallsymsShape marked{.base = kText, .marker_size = 4};
-    seeds.push_back(
-        {"markers", kallsyms_input(test::build_kallsyms(more, marked, kKallsymsStart), marked, kText)});
-    return seeds;
+    seeds.push_back({fmt::format("ring-{}", flags), printk_input(head, ring)});
+    head.form = PrintkInput::records;
+    seeds.push_back({fmt::format("records-{}", flags), printk_input(head, records)});
+    head.form = PrintkInput::text;
+    seeds.push_back({fmt::format("text-{}", flags), printk_input(head, text)});
   }
+  return seeds;
+}
 
-  // --- the kernel's log ---
+// --- page tables ---
 
-  template <typename Log>
-  std::vector<std::byte> printk_input(PrintkInput head, Log log) {
-    if constexpr (!std::is_same_v<Log, test::PrintkText>)
-      exchange(log.layout, [&](size_t index, uint64_t& number) {
-        head.numbers.at(index) = static_cast<uint16_t>(number);
-      });
-    ByteWriter out;
-    out.u32(head.flags);
-    out.u32(head.form);
-    for (const uint16_t number : head.numbers) out.u16(number);
-    out.bytes(log.bytes);
-    return out.take();
-  }
+std::vector<std::byte> page_tables_input(const PageTablesInput& head, const test::PhysicalMemory& memory,
+                                         uint64_t size) {
+  ByteWriter out;
+  for (const uint64_t field : {head.flags, head.root, head.first, head.last, head.probe}) out.u64(field);
+  std::vector<std::byte> bytes(size);
+  memory.read(0, bytes);
+  out.bytes(bytes);
+  return out.take();
+}
 
-  std::vector<Seed> printk_seeds() {
-    std::vector<Seed> seeds;
-    for (uint32_t flags = 0; flags < 8; ++flags) {
-      PrintkInput head;
-      head.flags = flags;
-      const test::PrintkShape shape = shape_of(head);
-      test::PrintkRing ring(shape);
-      test::PrintkRecords records(shape);
-      test::PrintkText text(shape);
-      for (int i = 0; i < 11; ++i) {
-        ring.add(fmt::format("record {}", i));
-        records.add(fmt::format("record {}", i), "DEVICE=c4:64");
-        text.add(fmt::format("<6>[    1.00000{}] line of text\n", i % 10));
-      }
-      seeds.push_back({fmt::format("ring-{}", flags), printk_input(head, ring)});
-      head.form = PrintkInput::records;
-      seeds.push_back({fmt::format("records-{}", flags), printk_input(head, records)});
-      head.form = PrintkInput::text;
-      seeds.push_back({fmt::format("text-{}", flags), printk_input(head, text)});
-    }
-    return seeds;
-  }
+// Pages of each size, a PROT_NONE and a swap entry, and a table that is not there.
+Seed page_tables_seed(unsigned levels, uint64_t flags, uint64_t mask, bool upper) {
+  test::PhysicalMemory memory;
+  uint64_t end = 0x1000;
+  test::PageTables tables(memory, 0, levels, mask, [&] { return std::exchange(end, end + 0x1000); });
+  const uint64_t half = uint64_t{1} << (levels == 4 ? 47 : 56);
+  const uint64_t base = upper ? ~(half - 1) : 0;
+  constexpr uint64_t kGiB = uint64_t{1} << 30;
+  tables.map_page(base + kGiB, 0, 3);
+  tables.map_page(base + 0x200000, 0x200000, 2);
+  tables.map_page(base + 0x3000, 0x1000, 1);
+  tables.map_page(base + 0x4000, 0x2000, 1);
+  tables.map_prot_none(base + 0x5000, 0x1000, 1);
+  tables.map_swap(base + 0x6000, 1, 0x1234);
+  tables.set_entry(base + 2 * kGiB, 3, tables.table_entry(uint64_t{1} << 40));
+  const PageTablesInput head{flags, 0, upper ? base : 0, upper ? UINT64_MAX : half - 1, base + 0x3010};
+  return {fmt::format("{}-{}-{}", levels, flags, upper ? "upper" : "lower"),
+          page_tables_input(head, memory, end)};
+}
 
-  // --- page tables ---
+std::vector<Seed> page_tables_seeds() {
+  constexpr uint64_t k47 = uint64_t{1} << 47;
+  return {
+      page_tables_seed(4, 0, 0, true), page_tables_seed(4, 0, 0, false),
+      page_tables_seed(4, PageTablesInput::mask_47, k47, true),
+      page_tables_seed(5, PageTablesInput::five_levels, 0, true),
+      page_tables_seed(5, PageTablesInput::five_levels | PageTablesInput::mask_51, uint64_t{1} << 51, false)};
+}
 
-  std::vector<std::byte> page_tables_input(const PageTablesInput& head, const test::PhysicalMemory& memory,
-                                           uint64_t size) {
-    ByteWriter out;
-    for (const uint64_t field : {head.flags, head.root, head.first, head.last, head.probe}) out.u64(field);
-    std::vector<std::byte> bytes(size);
-    memory.read(0, bytes);
-    out.bytes(bytes);
-    return out.take();
-  }
-
-  // Pages of each size, a PROT_NONE and a swap entry, and a table that is not there.
-  Seed page_tables_seed(unsigned levels, uint64_t flags, uint64_t mask, bool upper) {
-    test::PhysicalMemory memory;
-    uint64_t end = 0x1000;
-    test::PageTables tables(memory, 0, levels, mask, [&] { return std::exchange(end, end + 0x1000); });
-    const uint64_t half = uint64_t{1} << (levels == 4 ? 47 : 56);
-    const uint64_t base = upper ? ~(half - 1) : 0;
-    constexpr uint64_t kGiB = uint64_t{1} << 30;
-    tables.map_page(base + kGiB, 0, 3);
-    tables.map_page(base + 0x200000, 0x200000, 2);
-    tables.map_page(base + 0x3000, 0x1000, 1);
-    tables.map_page(base + 0x4000, 0x2000, 1);
-    tables.map_prot_none(base + 0x5000, 0x1000, 1);
-    tables.map_swap(base + 0x6000, 1, 0x1234);
-    tables.set_entry(base + 2 * kGiB, 3, tables.table_entry(uint64_t{1} << 40));
-    const PageTablesInput head{flags, 0, upper ? base : 0, upper ? UINT64_MAX : half - 1, base + 0x3010};
-    return {fmt::format("{}-{}-{}", levels, flags, upper ? "upper" : "lower"),
-            page_tables_input(head, memory, end)};
-  }
-
-  std::vector<Seed> page_tables_seeds() {
-    constexpr uint64_t k47 = uint64_t{1} << 47;
-    return {page_tables_seed(4, 0, 0, true), page_tables_seed(4, 0, 0, false),
-            page_tables_seed(4, PageTablesInput::mask_47, k47, true),
-            page_tables_seed(5, PageTablesInput::five_levels, 0, true),
-            page_tables_seed(5, PageTablesInput::five_levels | PageTablesInput::mask_51, uint64_t{1} << 51,
-                             false)};
-  }
-
-  constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
-                                   Target{"lime", lime, lime_seeds},
-                                   Target{"avml", avml, avml_seeds},
-                                   Target{"flattened", flattened, flattened_seeds},
-                                   Target{"kdump", kdump, kdump_seeds},
-                                   Target{"note_scan", note_scan, note_scan_seeds},
-                                   Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},
-                                   Target{"kallsyms", kallsyms, kallsyms_seeds},
-                                   Target{"printk", printk, printk_seeds},
-                                   Target{"symbol_file", symbol_file, symbol_file_seeds},
-                                   Target{"config", config, config_seeds},
-                                   Target{"qemu_cpu", qemu_cpu, qemu_cpu_seeds},
-                                   Target{"page_tables", page_tables, page_tables_seeds},
-                                   Target{"iomem", iomem, iomem_seeds}};
+constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
+                                 Target{"lime", lime, lime_seeds},
+                                 Target{"avml", avml, avml_seeds},
+                                 Target{"flattened", flattened, flattened_seeds},
+                                 Target{"kdump", kdump, kdump_seeds},
+                                 Target{"note_scan", note_scan, note_scan_seeds},
+                                 Target{"vmcoreinfo", vmcoreinfo, vmcoreinfo_seeds},
+                                 Target{"kallsyms", kallsyms, kallsyms_seeds},
+                                 Target{"printk", printk, printk_seeds},
+                                 Target{"symbol_file", symbol_file, symbol_file_seeds},
+                                 Target{"config", config, config_seeds},
+                                 Target{"qemu_cpu", qemu_cpu, qemu_cpu_seeds},
+                                 Target{"page_tables", page_tables, page_tables_seeds},
+                                 Target{"iomem", iomem, iomem_seeds}};
 
 }  // namespace
 
