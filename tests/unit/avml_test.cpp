@@ -97,12 +97,12 @@ TEST(Avml, ReadsAnyPart) {
 // What the cache keeps of one block is not taken for another's.
 TEST(Avml, ReadsPartsOfSeveralBlocks) {
   Bytes file;
-  for (const unsigned block : {0U, 1U, 2U, 3U})
+  for (const size_t block : {0U, 1U, 2U, 3U})
     append(file, avml_block(block * kMiB, kSize - 65536 * block,
-                            snappy_stream(contents(kSize - 65536 * block, block))));
+                            snappy_stream(contents(kSize - 65536 * block, static_cast<unsigned>(block)))));
   const auto image = open_bytes(file);
   for (int round = 0; round < 2; ++round)
-    for (const unsigned block : {0U, 1U, 2U, 3U})
+    for (const size_t block : {0U, 1U, 2U, 3U})
       for (size_t at = 0; at + 100 <= kSize - 65536 * block; at += 4096)
         EXPECT_EQ(read(*image, block * kMiB + at, 1).at(0), static_cast<std::byte>(at / 64 + block))
             << block << " " << at;

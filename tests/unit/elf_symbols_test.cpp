@@ -13,7 +13,6 @@
 namespace kvista::decode {
 namespace {
 
-using test::VmlinuxShape;
 using Bytes = std::vector<std::byte>;
 using ::testing::HasSubstr;
 
