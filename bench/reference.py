@@ -25,6 +25,8 @@ import lab  # noqa: E402
 SUITE = "trixie"
 VARIANT = guest.Variant("bench", "max", "rdinit=/bin/bench-init")
 STEP_TIMEOUT = 900
+DEVICES = 0xC0000000
+"""From here to 4 GiB there is no RAM."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,12 @@ class BenchGuest(guest.Guest):
         command = super()._command(kernel, streams)
         command[command.index("-m") + 1] = f"{self._gib}G"
         return command
+
+    def dump_elf(self, path: Path) -> None:
+        """Stop the guest, write its memory as an ELF core only, let it go on."""
+        self.qmp("stop")
+        self.qmp("dump-guest-memory", timeout=STEP_TIMEOUT, paging=False, protocol=f"file:{path}")
+        self.qmp("cont")
 
 
 def _store() -> Path:
@@ -95,7 +103,7 @@ def reference(gib: int) -> Path:
         with BenchGuest(kernel, gib, extra) as machine:
 
             def write_dump(_: str) -> None:
-                machine.dump(new)
+                machine.dump_elf(new)
                 machine.console.send("\n")
 
             machine.serve({"dump": write_dump}, "done", STEP_TIMEOUT)
@@ -171,6 +179,19 @@ def _core_head(gib: int) -> bytes:
     notes = struct.pack("<IIQQQQQQ", 4, 0, note_at, 0, 0, len(note), len(note), 0)
     load = struct.pack("<IIQQQQQQ", 1, 0, PAGE, 0, 0, gib << 30, gib << 30, 0)
     return header + notes + load + note
+
+
+def raw(dump: Path, into: Path) -> None:
+    """A dump's RAM below the devices' as raw memory from address 0 on; what is between is zeros."""
+    memory = dumpfile.Dump(dump)
+    try:
+        with open(into, "wb") as out:
+            for segment in memory.segments:
+                if segment.physical < DEVICES:
+                    out.seek(segment.physical)
+                    out.write(memory.read(segment.physical, segment.size))
+    finally:
+        memory.close()
 
 
 def flattened(path: Path, gib: int, records: int) -> None:

@@ -31,6 +31,7 @@ NANOSECONDS_A_PAGE = 6.0
 LINEAR_SLACK = 1.25
 KDUMP_INFO_SECONDS, KDUMP_RATIO = 0.030, 0.8
 BYTES_A_RECORD = 96
+SCAN_RATIO = 1.0
 MEMORY_SLACK_MIB = 1.0
 
 
@@ -211,6 +212,23 @@ def measure_flattened(bench: Bench, kvista: Path, work: Path) -> None:
         path.unlink()
 
 
+def measure_scan(bench: Bench, kvista: Path, work: Path) -> None:
+    """The search of raw memory for VMCOREINFO, against a plain read of the same file by one thread."""
+    raw = work / "raw"
+    reference.raw(reference.reference(1), raw)
+    warm(raw)
+    found = bench.medians(
+        {
+            "kvista": [str(kvista), "vmcoreinfo", f"{raw}@0"],
+            "read": [lab.need_tool("dd", "coreutils"), f"if={raw}", "of=/dev/null", "bs=2M"],
+        }
+    )
+    ratio = found["read"].wall / found["kvista"].wall
+    name = "`dd bs=2M` / search of 1 GiB of raw memory for VMCOREINFO, wall time"
+    bench.add(name, f"{ratio:.2f}", f">= {SCAN_RATIO}", ratio >= SCAN_RATIO)
+    raw.unlink()
+
+
 def measure_kernels(bench: Bench, program: Path) -> None:
     """The kernels of code, among them the scan of the 8 GiB dump on one core."""
     found = medians_of_kernels(bench, program, reference.reference(8), ["--benchmark_filter=-^kdump/"])
@@ -254,7 +272,7 @@ def main() -> int:
     parser.add_argument("--kvista", type=Path, help="another kvista than that of the build tree")
     parser.add_argument("--make-image", type=Path, help="another builder of synthetic images")
     parser.add_argument("--runs", type=int, default=7, help="turns of which the median is taken (default: 7)")
-    parser.add_argument("--only", choices=("info", "census", "kdump", "flattened", "kernels", "growth"), action="append", help="a part of it")
+    parser.add_argument("--only", choices=("info", "census", "kdump", "flattened", "scan", "kernels", "growth"), action="append", help="a part of it")
     arguments = parser.parse_args()
     kvista = arguments.kvista or arguments.build / "src" / "kvista"
     make_image = arguments.make_image or arguments.build / "tests" / "images" / "make_image"
@@ -270,6 +288,7 @@ def main() -> int:
             "census": lambda: measure_census(bench, kvista, full_peers.fetch(), work),
             "kdump": lambda: measure_kdump(bench, kvista, program, full_peers.fetch(), work),
             "flattened": lambda: measure_flattened(bench, kvista, work),
+            "scan": lambda: measure_scan(bench, kvista, work),
             "kernels": lambda: measure_kernels(bench, program),
             "growth": lambda: measure_growth(bench, kvista, make_image, work),
         }
