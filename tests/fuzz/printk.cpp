@@ -27,7 +27,7 @@ decode::PrintkLog read_log(const PrintkInput& head, const VirtReader& read, cons
   if (head.form == PrintkInput::text) return decode::read_printk_text(read, test::PrintkText(shape).layout);
   decode::PrintkRingLayout layout = test::PrintkRing(shape).layout;
   exchange(layout, [&](size_t index, uint64_t& number) { number = head.numbers.at(index); });
-  if ((head.flags & PrintkInput::latched) != 0) layout.clear = {shape.start() + kClearAt, 8};
+  if ((head.flags & PrintkInput::latched) != 0) layout.clear = {shape.start() + test::PrintkRing::kClear, 8};
   return decode::read_printk_ring(read, layout);
 }
 

@@ -8,9 +8,6 @@
 
 namespace kvista::fuzz {
 
-/// Where the latch of clear_seq is in the memory of a ring.
-inline constexpr uint64_t kClearAt = 200;
-
 inline test::PrintkShape shape_of(const PrintkInput& head) {
   return {.words = {(head.flags & PrintkInput::big_endian) != 0 ? ByteOrder::big : ByteOrder::little,
                     (head.flags & PrintkInput::narrow) != 0 ? 4U : 8U}};

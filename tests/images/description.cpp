@@ -393,13 +393,31 @@ void parse_system(Words& words, Description& out) {
   }
 }
 
+void parse_log(Words& words, Description& out) {
+  constexpr std::array<std::pair<std::string_view, LogForm>, 3> kForms = {
+      {{"ring", LogForm::ring}, {"records", LogForm::records}, {"text", LogForm::text}}};
+  if (!out.log) out.log.emplace();
+  if (words.word("clear")) {
+    out.log->messages.push_back({0, "", true});
+  } else if (words.word("message")) {
+    LogMessage message;
+    words.number("level", message.level);
+    message.text = words.joined();
+    out.log->messages.push_back(message);
+  } else {
+    words.number("info", out.log->info_size);
+    out.log->in_direct_map = words.word("direct");
+    out.log->form = choose(kForms, words.next());
+  }
+}
+
 using Statement = void (*)(Words&, Description&);
 template <ExtraEntry::Kind kind>
 void parse_entry_of(Words& words, Description& out) {
   parse_entry(kind, words, out);
 }
 
-constexpr std::array<std::pair<std::string_view, Statement>, 30> kStatements = {{
+constexpr std::array<std::pair<std::string_view, Statement>, 31> kStatements = {{
     {"machine", parse_machine},
     {"ram", [](Words& words, Description& out) { out.ram = parse_ranges(words); }},
     {"release", [](Words& words, Description& out) { out.release = words.next(); }},
@@ -411,6 +429,7 @@ constexpr std::array<std::pair<std::string_view, Statement>, 30> kStatements = {
     {"note", parse_note},
     {"symbols", parse_symbols},
     {"config", parse_config},
+    {"log", parse_log},
     {"segments", parse_segments},
     {"format", parse_format},
     {"kdump", parse_kdump},

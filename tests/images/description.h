@@ -126,6 +126,22 @@ struct ConfigLines {
   std::map<std::string, std::string> set;  ///< options without CONFIG_; "n": not set
 };
 
+/// The forms that the kernel's log has had.
+enum class LogForm { ring, records, text };
+
+struct LogMessage {
+  unsigned level = 6;
+  std::string text;
+  bool clear = false;  ///< no message: the log is cleared here, as dmesg -c does
+};
+
+struct LogLine {
+  LogForm form = LogForm::ring;
+  uint64_t info_size = 88;
+  bool in_direct_map = false;  ///< the buffer was enlarged at boot, and is not in the kernel image
+  std::vector<LogMessage> messages;
+};
+
 struct NodeLine {
   unsigned id = 0;
   std::vector<Range> ranges;
@@ -176,7 +192,8 @@ struct Description {
   std::optional<unsigned> section_bits;  ///< of the kernel itself, not of the note
   unsigned memory_map_leaf = 2;
   uint64_t memory_map_repeat =
-      0;  ///< struct pages of so many pages of 2 MiB serve all frames; 0: no repetition
+      0;                       ///< struct pages of so many pages of 2 MiB serve all frames; 0: no repetition
+  std::optional<LogLine> log;  ///< nothing: the note names a log that is not there
   std::vector<PageRun> pages;
   std::vector<NodeLine> nodes;
   std::vector<ZoneLie> zone_lies;

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "images/description.h"
@@ -52,6 +53,8 @@ class Kernel {
   std::vector<Symbol> table_symbols() const;
   /// The text of its configuration.
   std::string config_text() const;
+  /// The lines that VMCOREINFO has for its log, where the description has one.
+  const std::vector<std::pair<std::string, std::string>>& log_note() const { return log_note_; }
   std::string release() const { return description_.release.value_or(std::string(layout().release)); }
 
   /// Takes physical memory behind the kernel image.
@@ -77,6 +80,7 @@ class Kernel {
   void write_entry(const ExtraEntry& entry);
   std::vector<Symbol> kallsyms_symbols() const;
   void place_config();
+  void place_log();
 
   Description description_;
   PhysicalMemory memory_;
@@ -87,6 +91,7 @@ class Kernel {
   uint64_t next_free_;
   uint64_t next_in_image_;
   std::map<std::string, uint64_t, std::less<>> symbols_;
+  std::vector<std::pair<std::string, std::string>> log_note_;
   PageTables tables_;
 };
 

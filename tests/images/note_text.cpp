@@ -104,7 +104,10 @@ class NoteBuilder {
     offset("list_head.next", 0);
     offset("list_head.prev", 8);
     length("zone.free_area", 11);
-    symbol("prb");
+    if (kernel_.description().log)
+      for (const auto& [key, value] : kernel_.log_note()) add(key, value);
+    else
+      symbol("prb");
     length("free_area.free_list", zones.migrate_types);
     number("NR_FREE_PAGES", 0);
   }

@@ -8,7 +8,6 @@ namespace kvista::test {
 namespace {
 
 constexpr uint8_t kFacility = 3;
-constexpr uint8_t kLevel = 4;
 constexpr uint8_t kFlags = 2;  // LOG_NEWLINE
 constexpr uint32_t kCaller = 0x80000001;
 
@@ -17,8 +16,8 @@ uint64_t align_up(uint64_t value, uint64_t alignment) {
 }
 
 // `u8 flags:5; u8 level:3;`
-uint8_t flags_and_level(ByteOrder order) {
-  return order == ByteOrder::little ? kLevel << 5 | kFlags : kFlags << 3 | kLevel;
+uint8_t flags_and_level(ByteOrder order, uint8_t level) {
+  return static_cast<uint8_t>(order == ByteOrder::little ? level << 5 | kFlags : kFlags << 3 | level);
 }
 
 }  // namespace
@@ -72,7 +71,15 @@ void PrintkRing::set_ends() {
   put_word(kRing + layout.prb_desc_ring.tail_id, tail_);
 }
 
-void PrintkRing::add(std::string_view text, State state) {
+// The latch of clear_seq, since 5.12: its count, and two values of which the count's lowest bit chooses one.
+void PrintkRing::clear() {
+  put_word(kClear, 0);
+  put(kClear + 8, seq_, 8);
+  put(kClear + 16, seq_, 8);
+  layout.clear = {shape.start() + kClear, 8};
+}
+
+void PrintkRing::add(std::string_view text, State state, uint8_t level) {
   const uint64_t word = shape.words.word_size;
   const uint64_t room = shape.buffer_size();
   head = (head + 1) & id_mask();
@@ -98,7 +105,7 @@ void PrintkRing::add(std::string_view text, State state) {
   put(info + 8, seq_ * 1000, 8);
   put(info + 16, text.size(), 2);
   put(info + 18, kFacility, 1);
-  put(info + 19, flags_and_level(shape.words.order), 1);
+  put(info + 19, flags_and_level(shape.words.order, level), 1);
   put(info + 20, kCaller, 4);
   put_text(info + layout.printk_info.dev_info, "p");
   put_text(info + layout.printk_info.dev_info + 16, "+");
@@ -131,7 +138,7 @@ uint64_t PrintkRecords::length_at(uint64_t at) const {
 }
 
 // log_store() and log_make_free_space() of kernel/printk/printk.c.
-void PrintkRecords::add(std::string_view text, std::string_view dictionary) {
+void PrintkRecords::add(std::string_view text, std::string_view dictionary, uint8_t level) {
   const uint64_t head = layout.head.size;
   const uint64_t size = align_up(head + text.size() + dictionary.size(), 8);
   const auto fits = [&] {
@@ -154,7 +161,7 @@ void PrintkRecords::add(std::string_view text, std::string_view dictionary) {
   put(at + 10, text.size(), 2);
   put(at + 12, dictionary.size(), 2);
   put(at + 14, kFacility, 1);
-  put(at + 15, flags_and_level(shape.words.order), 1);
+  put(at + 15, flags_and_level(shape.words.order, level), 1);
   put_text(at + head, text);
   put_text(at + head + text.size(), dictionary);
   next_ += size;

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -21,9 +21,12 @@ struct PrintkShape {
   bool has_last_finalized = true;  ///< prb_desc_ring.last_finalized_seq, since 5.19
   unsigned count_bits = 3;
   unsigned size_bits = 8;  ///< of the buffer, in each form
+  std::optional<VirtAddr> at = {};
 
-  /// Where the memory begins: an address that a word can hold.
-  VirtAddr start() const { return VirtAddr{words.word_size == 8 ? 0xffffffff82000000 : 0xc2000000}; }
+  /// Where the memory begins: by default an address that a word can hold.
+  VirtAddr start() const {
+    return at.value_or(VirtAddr{words.word_size == 8 ? 0xffffffff82000000 : 0xc2000000});
+  }
   uint64_t buffer_size() const { return uint64_t{1} << size_bits; }
 };
 
@@ -48,7 +51,9 @@ class PrintkRing : public PrintkMemory {
 
   explicit PrintkRing(const PrintkShape& shape = {});
   /// A record of facility 3 (daemon), level 4 (warn), of CPU 1, a thousand nanoseconds after the one before.
-  void add(std::string_view text, State state = finalized);
+  void add(std::string_view text, State state = finalized, uint8_t level = 4);
+  /// As dmesg -c does: what comes then is since the log was cleared.
+  void clear();
 
   uint64_t count() const { return uint64_t{1} << shape.count_bits; }
   uint64_t id_mask() const { return shape.words.word_size == 8 ? UINT64_MAX >> 2 : UINT32_MAX >> 2; }
@@ -60,8 +65,8 @@ class PrintkRing : public PrintkMemory {
     put_word(at, id | uint64_t{state} << (shape.words.word_size * 8 - 2));
   }
 
-  /// Where the ring's head stands, and behind what descriptors begin.
-  static constexpr uint64_t kRing = 64, kStructs = 256;
+  /// Where the ring's head, clear_seq and the descriptors begin.
+  static constexpr uint64_t kRing = 64, kClear = 200, kStructs = 256;
   decode::PrintkRingLayout layout;
   uint64_t data = 0;  ///< where text begins
   uint64_t head = 0;  ///< id of the newest record
@@ -78,7 +83,7 @@ class PrintkRecords : public PrintkMemory {
  public:
   explicit PrintkRecords(const PrintkShape& shape = {});
   /// A record of facility 3, level 4. The oldest make room for it.
-  void add(std::string_view text, std::string_view dictionary = "");
+  void add(std::string_view text, std::string_view dictionary = "", uint8_t level = 4);
   /// As dmesg -c does.
   void clear();
 

@@ -174,13 +174,12 @@ TEST(PrintkRing, RefusesAbsurdSizes) {
 }
 
 TEST(PrintkRing, KnowsWhatCameSinceItWasCleared) {
-  constexpr uint64_t kFree = 200;
   for (const uint64_t latch : {0, 1}) {
     PrintkRing ring;
     for (const char* text : {"one", "two", "three"}) ring.add(text);
-    ring.put_word(kFree, latch);
-    ring.put(kFree + 8 + 8 * latch, 2, 8);
-    ring.layout.clear = {ring.shape.start() + kFree, 8};
+    ring.put_word(PrintkRing::kClear, latch);
+    ring.put(PrintkRing::kClear + 8 + 8 * latch, 2, 8);
+    ring.layout.clear = {ring.shape.start() + PrintkRing::kClear, 8};
     EXPECT_EQ(read(ring).first_since_clear, 2U);
   }
 }
