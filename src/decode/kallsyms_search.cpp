@@ -161,7 +161,8 @@ std::optional<KallsymsTables> tables_around(const VirtReader& read, VirtAddr ima
 
 }  // namespace
 
-std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order) {
+std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order,
+                                            const KernelImageEnd& end_of) {
   constexpr uint64_t kWindow = uint64_t{1} << 20;
   std::vector<std::byte> window(kWindow + kIndexBytes);
   std::vector<KallsymsTables> all;
@@ -171,12 +172,14 @@ std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange im
     read_around_gaps(read, at, part);
     for (size_t i = 0; i + kIndexBytes <= part.size() && i < kWindow; i += kAlignment) {
       if (!is_token_index(&window[i], order)) continue;
-      if (auto tables =
-              tables_around(read, image.first, at + i, std::span(window).subspan(i, kIndexBytes), order))
-        all.push_back(*tables);
+      const auto tables =
+          tables_around(read, image.first, at + i, std::span(window).subspan(i, kIndexBytes), order);
+      if (!tables) continue;
+      all.push_back(*tables);
+      if (const auto end = end_of ? end_of(*tables) : std::nullopt) image.last = std::min(image.last, *end);
       if (all.size() == kMostTables) return all;
     }
-    if (left <= kWindow) break;
+    if (left <= kWindow) break;  // the next address may wrap
   }
   return all;
 }

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <optional>
+#include <utility>
 
 #include "base/endian.h"
 #include "base/error.h"
@@ -36,22 +38,29 @@ decode::Kallsyms searched_kallsyms(const VirtReader& read, const vmcoreinfo::Vmc
                                    std::span<const decode::Kallsyms::Known> known) {
   // Text and read-only data; the tables are in the latter.
   constexpr uint64_t kMostImage = uint64_t{64} << 20;
-  std::vector<decode::KallsymsTables> found;
-  if (const auto stext = note.symbol("_stext"))
-    found = decode::search_kallsyms(read, {VirtAddr{*stext}, VirtAddr{*stext} + (kMostImage - 1)},
-                                    ByteOrder::little);
-  if (found.empty())
-    throw NotFound(
-        "VMCOREINFO has no SYMBOL(kallsyms_names) (kernels before 6.0), and a search finds no symbol table");
+  const auto stext = note.symbol("_stext");
   std::vector<decode::Kallsyms> proven;
   std::string places;
-  std::string why;
-  for (const decode::KallsymsTables& tables : found) try {
+  std::string why =
+      "VMCOREINFO has no SYMBOL(kallsyms_names) (kernels before 6.0), and a search finds no symbol table";
+  bool is_first = true;
+  const auto prove = [&](const decode::KallsymsTables& tables) -> std::optional<VirtAddr> {
+    const bool first = std::exchange(is_first, false);
+    try {
       proven.emplace_back(read, tables, ByteOrder::little, 8, known);
-      places += fmt::format("{}{:#x}", places.empty() ? "" : ", ", tables.names.value);
     } catch (const FormatError& error) {
-      if (why.empty()) why = error.what();
+      if (first) why = error.what();
+      return std::nullopt;
     }
+    places += fmt::format("{}{:#x}", places.empty() ? "" : ", ", tables.names.value);
+    // What lies behind the kernel image is other memory, another kernel perhaps.
+    static constexpr std::string_view kEnd = "_end";
+    const auto end = proven.back().find(std::span(&kEnd, 1));
+    return end.size() == 1 ? std::optional(end.front().address) : std::nullopt;
+  };
+  if (stext)
+    decode::search_kallsyms(read, {VirtAddr{*stext}, VirtAddr{*stext} + (kMostImage - 1)}, ByteOrder::little,
+                            prove);
   if (proven.empty()) throw NotFound(why);
   if (proven.size() > 1)
     throw NotFound(fmt::format("ambiguous: symbol tables with the right addresses are at {}", places));
