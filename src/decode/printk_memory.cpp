@@ -10,8 +10,8 @@
 namespace kvista::decode {
 namespace {
 
-constexpr uint64_t kPage = 4096;         // the smallest unit that can be missing
-constexpr uint64_t kMostStruct = 65536;  // a struct of the log is some tens of bytes
+constexpr uint64_t kPage = 4096;        // the smallest unit that can be missing
+constexpr uint64_t kMostStruct = 1024;  // a struct of the log is some tens of bytes
 
 }  // namespace
 

@@ -13,10 +13,16 @@ namespace {
 // log_buf_len= takes up to 2 GiB, with a descriptor for each 32 bytes (PRB_AVGBITS).
 constexpr uint64_t kMostSizeBits = 31;
 constexpr uint64_t kMostCountBits = kMostSizeBits - 5;
-constexpr uint64_t kChunk = 512;  // descriptors read at once
+constexpr uint64_t kChunk = 512;            // descriptors read at once
+constexpr uint64_t kChunkBytes = 32 << 10;  // and the room that they may take
+// A damaged number of descriptors can be huge: where so many chunks in a row are not in the image, the others
+// are not looked for.
+constexpr uint64_t kMostMissingChunks = 4096;
 
 // enum desc_state: the two highest bits of a descriptor's state_var; the others are its id.
 enum class State : uint8_t { reserved, committed, finalized, reusable };
+
+constexpr const char* kMissingDescriptors = "their descriptors are not in the image";
 
 // Special values of a block's begin and next; all of them are odd, and real ones are not.
 constexpr uint64_t kNoText = 3;  // NO_LPOS, an empty message
@@ -74,7 +80,7 @@ class Reader {
   void check_layout() const;
   void load_ring();
   void walk(uint64_t first_id, uint64_t count);
-  void walk_chunk(uint64_t first_id, uint64_t index, uint64_t count);
+  bool walk_chunk(uint64_t first_id, uint64_t index, uint64_t count);
   bool is_readable(uint64_t id, uint64_t state_var);
   void take_record(uint64_t id, std::span<const std::byte> desc, std::span<const std::byte> info);
   std::optional<std::string> text_of(uint64_t id, const Block& block, uint64_t length);
@@ -158,19 +164,29 @@ void Reader::load_ring() {
 
 // Goes through `count` descriptors from `first_id` on, in pieces that do not wrap.
 void Reader::walk(uint64_t first_id, uint64_t count) {
+  const uint64_t chunk = std::clamp(kChunkBytes / layout_.prb_desc.size, uint64_t{1}, kChunk);
+  uint64_t missing = 0;  // chunks in a row
   for (uint64_t done = 0; done < count;) {
     const uint64_t index = (first_id + done) & (ring_.count - 1);
-    const uint64_t piece = std::min({count - done, kChunk, ring_.count - index});
-    walk_chunk((first_id + done) & id_mask_, index, piece);
+    const uint64_t piece = std::min({count - done, chunk, ring_.count - index});
+    missing = walk_chunk((first_id + done) & id_mask_, index, piece) ? 0 : missing + 1;
     done += piece;
+    if (missing < kMostMissingChunks) continue;
+    add_damage(log_, kMissingDescriptors, count - done);
+    log_.cut = true;
+    return;
   }
 }
 
-void Reader::walk_chunk(uint64_t first_id, uint64_t index, uint64_t count) {
+// False where none of the descriptors is in the image.
+bool Reader::walk_chunk(uint64_t first_id, uint64_t index, uint64_t count) {
   const uint64_t desc_size = layout_.prb_desc.size;
   const uint64_t info_size = layout_.printk_info.size;
   const PrintkWindow descs(read_, ring_.descs + index * desc_size, count * desc_size);
-  if (descs.empty()) return add_damage(log_, "their descriptors are not in the image", count);
+  if (descs.empty()) {
+    add_damage(log_, kMissingDescriptors, count);
+    return false;
+  }
   std::optional<PrintkWindow> infos;
   for (uint64_t i = 0; i < count; ++i) {
     const auto desc = descs.bytes(i * desc_size, desc_size);
@@ -190,6 +206,7 @@ void Reader::walk_chunk(uint64_t first_id, uint64_t index, uint64_t count) {
     else
       take_record(id, desc, info);
   }
+  return true;
 }
 
 // Whether the descriptor holds a record with this id that has been written.

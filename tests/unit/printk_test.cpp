@@ -173,6 +173,21 @@ TEST(PrintkRing, RefusesAbsurdSizes) {
   EXPECT_THROW(read(offset), FormatError);
 }
 
+// A number of descriptors that a note or damaged memory claims is no work to be done.
+TEST(PrintkRing, DoesNotLookForDescriptorsWithoutEnd) {
+  PrintkRing ring;
+  ring.add("one");
+  ring.put(PrintkRing::kRing, 26, 4);
+  ring.put_word(ring.head_at(), (ring.head + (uint64_t{1} << 25)) & ring.id_mask());
+  ring.layout.prb_desc.size = 1024;
+  const PrintkLog log = read(ring);
+  EXPECT_GT(log.damaged, uint64_t{1} << 20);
+  EXPECT_TRUE(log.cut);
+  PrintkRing large;
+  large.layout.printk_info.size = 4096;
+  EXPECT_THROW(read(large), FormatError);
+}
+
 TEST(PrintkRing, KnowsWhatCameSinceItWasCleared) {
   for (const uint64_t latch : {0, 1}) {
     PrintkRing ring;
