@@ -12,6 +12,14 @@
 namespace kvista::image {
 namespace {
 
+// std::popcount is a call into libgcc where the compiler may not assume the instruction, as on x86_64's
+// baseline.
+int count_ones(uint64_t word) {
+  word -= word >> 1 & 0x5555555555555555;
+  word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+  return static_cast<int>((((word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101) >> 56);
+}
+
 constexpr uint64_t kPieceSize = 4096;
 constexpr uint64_t kPieceBits = kPieceSize * 8;
 constexpr uint64_t kWordBits = 64;
@@ -75,7 +83,7 @@ void KdumpBitmap::scan_piece(uint64_t number, std::span<const std::byte> memory,
   const uint64_t frames = std::min(kPieceBits, max_mapnr_ - first);
   uint64_t count = 0;
   for (uint64_t i = 0; i < kPieceBits / kWordBits; ++i) {
-    count += static_cast<unsigned>(std::popcount(word_at(second, i, frames)));
+    count += static_cast<unsigned>(count_ones(word_at(second, i, frames)));
     uint64_t word = word_at(both, i, frames);
     uint64_t bit = 0;
     while (word != 0) {
@@ -107,10 +115,10 @@ KdumpBitmap::Run KdumpBitmap::find(const File& file, Pfn pfn, uint64_t most) con
   uint64_t index = bit / kWordBits;
   Run run{0, before, true};
   for (uint64_t i = 0; i < index; ++i)
-    run.rank += static_cast<unsigned>(std::popcount(word_at(bytes, i, frames)));
+    run.rank += static_cast<unsigned>(count_ones(word_at(bytes, i, frames)));
   const uint64_t into = bit % kWordBits;
   uint64_t word = word_at(bytes, index, frames);
-  run.rank += static_cast<unsigned>(std::popcount(word & ((uint64_t{1} << into) - 1)));
+  run.rank += static_cast<unsigned>(count_ones(word & ((uint64_t{1} << into) - 1)));
   run.count = std::min<uint64_t>(static_cast<unsigned>(std::countr_one(word >> into)), kWordBits - into);
   // On as long as the run reaches the end of its word.
   bool on = into + run.count == kWordBits;
