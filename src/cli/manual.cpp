@@ -35,11 +35,9 @@ constexpr std::array kEnvironment = {
 
 constexpr const char* kImages =
     "The image is recognised by its content: an ELF core file, a kdump-compressed file, a LiME or an AVML "
-    "dump, a "
-    "flattened stream of one of "
-    "these, or the running kernel. The parts of a split dump are given one by one, each with its own -c; raw "
-    "memory as "
-    "FILE@ADDRESS, with the physical address of the file's first byte.";
+    "dump, a flattened stream of one of these, or the running kernel. The parts of a split dump are given "
+    "one by one, each with its own -c; raw memory as FILE@ADDRESS, with the physical address of the file's "
+    "first byte.";
 constexpr const char* kTrust =
     "An answer that is incomplete says so: a page that is missing from an image is never taken for zeros, a "
     "fact that no "

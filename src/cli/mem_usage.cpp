@@ -192,8 +192,7 @@ void add_sample_gaps(const Census& census, Report& report) {
   if (missing == 0) return;
   report.warnings.push_back(
       fmt::format("{} of {} pages that were to be looked at for zeros are not in the image, and are zero or "
-                  "not: the error "
-                  "of levels with bit 1 covers both",
+                  "not: the error of levels with bit 1 covers both",
                   missing, all));
   report.status = ExitStatus::partial;
 }

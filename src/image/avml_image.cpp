@@ -58,16 +58,8 @@ class AvmlImage final : public MemoryImage {
   }
 
   ReadResult read(PhysAddr address, std::span<std::byte> out) const override {
-    size_t done = 0;
-    while (done < out.size()) {
-      const auto place = extents_.find(address + done);
-      if (place.state != PageState::present) return {done, place.state};
-      const auto part = out.subspan(done, std::min<uint64_t>(place.size, out.size() - done));
-      const ReadResult result = read_row(place.offset, part);
-      done += result.done;
-      if (result.state != PageState::present) return {done, result.state};
-    }
-    return {done, PageState::present};
+    return read_extents(extents_, address, out,
+                        [this](uint64_t row, std::span<std::byte> part) { return read_row(row, part); });
   }
 
   std::vector<PhysRange> stored() const override { return extents_.stored(); }

@@ -12,16 +12,9 @@ void ExtentImage::set_extents(ExtentMap extents) {
 }
 
 ReadResult ExtentImage::read(PhysAddr address, std::span<std::byte> out) const {
-  size_t done = 0;
-  while (done < out.size()) {
-    const auto place = extents_.find(address + done);
-    if (place.state != PageState::present) return {done, place.state};
-    const auto part = out.subspan(done, std::min<uint64_t>(place.size, out.size() - done));
-    const size_t got = file_.read_at(place.offset, part);
-    done += got;
-    if (got < part.size()) return {done, PageState::unreadable};
-  }
-  return {done, PageState::present};
+  return read_extents(extents_, address, out, [this](uint64_t offset, std::span<std::byte> part) {
+    return read_outcome(part, file_.read_at(offset, part));
+  });
 }
 
 View ExtentImage::view(PhysAddr address, size_t size, Window& window) const {

@@ -1,6 +1,8 @@
 // Where in a file each stretch of physical memory is.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -50,5 +52,27 @@ class ExtentMap {
   std::vector<Extent> extents_;
   uint64_t overlap_ = 0;
 };
+
+/// Reads memory as `extents` say where it is: `read_at(offset, part)` gives a ReadResult of bytes that stand
+/// in one piece.
+template <typename ReadAt>
+ReadResult read_extents(const ExtentMap& extents, PhysAddr address, std::span<std::byte> out,
+                        ReadAt read_at) {
+  size_t done = 0;
+  while (done < out.size()) {
+    const auto place = extents.find(address + done);
+    if (place.state != PageState::present) return {done, place.state};
+    const ReadResult result =
+        read_at(place.offset, out.subspan(done, std::min<uint64_t>(place.size, out.size() - done)));
+    done += result.done;
+    if (result.state != PageState::present) return {done, result.state};
+  }
+  return {done, PageState::present};
+}
+
+/// What `got` of the bytes of `part` is as the outcome of a read.
+inline ReadResult read_outcome(std::span<const std::byte> part, size_t got) {
+  return {got, got < part.size() ? PageState::unreadable : PageState::present};
+}
 
 }  // namespace kvista::image

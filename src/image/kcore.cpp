@@ -90,16 +90,9 @@ class KcoreImage final : public MemoryImage {
   }
 
   ReadResult read(PhysAddr address, std::span<std::byte> out) const override {
-    size_t done = 0;
-    while (done < out.size()) {
-      const auto place = extents_.find(address + done);
-      if (place.state != PageState::present) return {done, place.state};
-      const auto part = out.subspan(done, std::min<uint64_t>(place.size, out.size() - done));
-      const size_t got = pool_.read_at(place.offset, part);
-      done += got;
-      if (got < part.size()) return {done, PageState::unreadable};
-    }
-    return {done, PageState::present};
+    return read_extents(extents_, address, out, [this](uint64_t offset, std::span<std::byte> part) {
+      return read_outcome(part, pool_.read_at(offset, part));
+    });
   }
 
   std::vector<std::byte> read_note(const Note& note, uint64_t limit) const override {
