@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/parallel.h"
+
 namespace kvista::decode {
 namespace {
 
@@ -159,28 +161,35 @@ std::optional<KallsymsTables> tables_around(const VirtReader& read, VirtAddr ima
   return std::nullopt;
 }
 
+constexpr uint64_t kWindow = uint64_t{1} << 20;
+
+// What looks like a token index and begins in the window from `at` on, of memory up to `last`.
+std::vector<VirtAddr> find_token_indexes(const VirtReader& read, VirtAddr at, VirtAddr last,
+                                         ByteOrder order) {
+  std::vector<std::byte> window(std::min<uint64_t>(kWindow + kIndexBytes, last - at + 1));
+  read_around_gaps(read, at, window);
+  std::vector<VirtAddr> found;
+  for (size_t i = 0; i + kIndexBytes <= window.size() && i < kWindow; i += kAlignment)
+    if (is_token_index(&window[i], order)) found.push_back(at + i);
+  return found;
+}
+
 }  // namespace
 
 std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order,
-                                            const KernelImageEnd& end_of) {
-  constexpr uint64_t kWindow = uint64_t{1} << 20;
-  std::vector<std::byte> window(kWindow + kIndexBytes);
+                                            unsigned threads) {
+  std::vector<std::vector<VirtAddr>> found((image.last - image.first) / kWindow + 1);
+  parallel_for(found.size(), threads, [&](size_t i, unsigned) {
+    found[i] = find_token_indexes(read, image.first + i * kWindow, image.last, order);
+  });
   std::vector<KallsymsTables> all;
-  for (VirtAddr at = image.first; at <= image.last; at += kWindow) {
-    const uint64_t left = image.last - at + 1;
-    const auto part = std::span(window).first(std::min<uint64_t>(window.size(), left));
-    read_around_gaps(read, at, part);
-    for (size_t i = 0; i + kIndexBytes <= part.size() && i < kWindow; i += kAlignment) {
-      if (!is_token_index(&window[i], order)) continue;
-      const auto tables =
-          tables_around(read, image.first, at + i, std::span(window).subspan(i, kIndexBytes), order);
-      if (!tables) continue;
-      all.push_back(*tables);
-      if (const auto end = end_of ? end_of(*tables) : std::nullopt) image.last = std::min(image.last, *end);
+  for (const auto& indexes : found)
+    for (const VirtAddr at : indexes) {
+      const auto index = take(read, at, kIndexBytes);
+      const auto tables = index.empty() ? std::nullopt : tables_around(read, image.first, at, index, order);
+      if (tables) all.push_back(*tables);
       if (all.size() == kMostTables) return all;
     }
-    if (left <= kWindow) break;  // the next address may wrap
-  }
   return all;
 }
 

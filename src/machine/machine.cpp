@@ -293,8 +293,7 @@ AddressSpace Machine::kernel_space() {
 
 std::optional<PhysAddr> Machine::image_phys(VirtAddr address) {
   const auto base = number(FactId::phys_base);
-  if (!base || address < arch::x86_64::kKernelMap) return std::nullopt;
-  return PhysAddr{address.value - arch::x86_64::kKernelMap.value + *base};
+  return base ? arch::x86_64::kernel_map_phys(address, *base) : std::nullopt;
 }
 
 size_t Machine::read_image(VirtAddr address, std::span<std::byte> out) {

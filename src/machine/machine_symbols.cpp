@@ -3,10 +3,11 @@
 
 #include <array>
 #include <optional>
-#include <utility>
 
+#include "arch/x86_64/layout.h"
 #include "base/endian.h"
 #include "base/error.h"
+#include "base/parallel.h"
 #include "decode/kallsyms_search.h"
 #include "machine/machine.h"
 
@@ -33,34 +34,37 @@ std::optional<decode::KallsymsTables> noted_tables(const vmcoreinfo::VmcoreInfo&
                                 pointer("kallsyms_relative_base")};
 }
 
-// The tables that a search finds, of those that `known` proves. Several can be what another kernel left.
-decode::Kallsyms searched_kallsyms(const VirtReader& read, const vmcoreinfo::VmcoreInfo& note,
-                                   std::span<const decode::Kallsyms::Known> known) {
-  // Text and read-only data; the tables are in the latter.
+// Where the tables can be: behind the text, and before the data (vmlinux.lds.S: text, RO_DATA, data). What
+// lies further on is no more the kernel's own, another kernel perhaps.
+std::optional<VirtRange> place_of_kallsyms(const vmcoreinfo::VmcoreInfo& note) {
   constexpr uint64_t kMostImage = uint64_t{64} << 20;
   const auto stext = note.symbol("_stext");
+  if (!stext) return std::nullopt;
+  const VirtAddr first{*stext};
+  const auto data = note.symbol("init_uts_ns");
+  const bool is_behind = data && *data > *stext && *data - *stext < kMostImage;
+  return VirtRange{first, first + ((is_behind ? *data - *stext : kMostImage) - 1)};
+}
+
+// The tables that a search finds, of those that `known` proves.
+decode::Kallsyms searched_kallsyms(const VirtReader& read, const vmcoreinfo::VmcoreInfo& note,
+                                   std::span<const decode::Kallsyms::Known> known) {
   std::vector<decode::Kallsyms> proven;
   std::string places;
-  std::string why =
-      "VMCOREINFO has no SYMBOL(kallsyms_names) (kernels before 6.0), and a search finds no symbol table";
-  bool is_first = true;
-  const auto prove = [&](const decode::KallsymsTables& tables) -> std::optional<VirtAddr> {
-    const bool first = std::exchange(is_first, false);
+  std::string why;
+  const auto place = place_of_kallsyms(note);
+  for (const auto& tables : place
+                                ? decode::search_kallsyms(read, *place, ByteOrder::little, default_threads())
+                                : std::vector<decode::KallsymsTables>()) {
     try {
       proven.emplace_back(read, tables, ByteOrder::little, 8, known);
+      places += fmt::format("{}{:#x}", places.empty() ? "" : ", ", tables.names.value);
     } catch (const FormatError& error) {
-      if (first) why = error.what();
-      return std::nullopt;
+      if (why.empty()) why = error.what();
     }
-    places += fmt::format("{}{:#x}", places.empty() ? "" : ", ", tables.names.value);
-    // What lies behind the kernel image is other memory, another kernel perhaps.
-    static constexpr std::string_view kEnd = "_end";
-    const auto end = proven.back().find(std::span(&kEnd, 1));
-    return end.size() == 1 ? std::optional(end.front().address) : std::nullopt;
-  };
-  if (stext)
-    decode::search_kallsyms(read, {VirtAddr{*stext}, VirtAddr{*stext} + (kMostImage - 1)}, ByteOrder::little,
-                            prove);
+  }
+  if (why.empty())
+    why = "VMCOREINFO has no SYMBOL(kallsyms_names) (kernels before 6.0), and a search finds no symbol table";
   if (proven.empty()) throw NotFound(why);
   if (proven.size() > 1)
     throw NotFound(fmt::format("ambiguous: symbol tables with the right addresses are at {}", places));
@@ -70,12 +74,16 @@ decode::Kallsyms searched_kallsyms(const VirtReader& read, const vmcoreinfo::Vmc
 }  // namespace
 
 decode::Kallsyms Machine::load_kallsyms() {
-  need_number(FactId::phys_base);
   std::vector<decode::Kallsyms::Known> known;
   for (const std::string_view name : {"_stext", "init_uts_ns"})
     if (const auto address = note().symbol(name)) known.push_back({name, VirtAddr{*address}});
   if (known.empty()) throw NotFound("VMCOREINFO has neither SYMBOL(_stext) nor SYMBOL(init_uts_ns)");
-  VirtReader read = [this](VirtAddr at, std::span<std::byte> out) { return read_image(at, out); };
+  // For several threads: no fact is asked for.
+  VirtReader read = [image = image_.get(), base = need_number(FactId::phys_base)](
+                        VirtAddr at, std::span<std::byte> out) -> size_t {
+    const auto phys = arch::x86_64::kernel_map_phys(at, base);
+    return phys ? image->read(*phys, out).done : 0;
+  };
   const auto tables = noted_tables(note());
   if (!tables) return searched_kallsyms(read, note(), known);
   return {std::move(read), *tables, ByteOrder::little, 8, known};

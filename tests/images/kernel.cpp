@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kDefaultLoad = 0x2000000;
 constexpr uint64_t kDataInImage = uint64_t{2} << 20;
 constexpr uint64_t kUtsField = 65;
+constexpr uint64_t kUtsNamespace = 512;
 
 struct Defaults {
   uint64_t page_offset, vmalloc, vmemmap;
@@ -105,7 +106,9 @@ void Kernel::variable(std::string_view name, uint64_t value, unsigned size) {
 
 void Kernel::place_uts() {
   const uint64_t name_at = layout().uts_offset ? 0 : 4;  // behind the kref
-  const uint64_t at = image_phys(place("init_uts_ns", 512, 32));
+  // Data stands behind the read-only data, where the symbol tables are: vmlinux.lds.S.
+  const uint64_t virt = symbols_["init_uts_ns"] = text() + kImageSize - kUtsNamespace;
+  const uint64_t at = image_phys(virt);
   const auto field = [&](const char* name, const std::string& right) {
     const auto lie = description_.uts.find(name);
     return lie == description_.uts.end() ? right : lie->second;
