@@ -77,21 +77,22 @@ def program(source: Path, static: bool) -> Path:
     return target
 
 
-def reference(gib: int) -> Path:
-    """The reference dump of that size: Debian's 6.12 cloud kernel, an ELF core of QEMU."""
+def reference(gib: int, suite: str = SUITE) -> Path:
+    """The reference dump of that size: Debian's 6.12 cloud kernel, or another suite's; an ELF core of QEMU."""
     work = WORKLOADS[gib]
     _store().mkdir(parents=True, exist_ok=True)
-    kernel = kernels.fetch(SUITE)
+    kernel = kernels.fetch(suite)
+    stem = f"reference-{suite}-{gib}g"
     settings = f'workload="{work.processes} {work.mib_each} {work.file_mib}"\n'
     sources = [(BENCH / "guest" / name).read_bytes() for name in ("init", "workload.c")]
     parts = [*sources, settings.encode(), repr(VARIANT).encode()]
     parts += ["\n".join(kernel.files).encode(), guest.qemu_version().encode()]
     key = lab.sha256(*parts)[:20]
-    path = _store() / f"reference-{gib}g-{key}.elf"
-    with lab.locked(_store() / f"reference-{gib}g.lock"):
+    path = _store() / f"{stem}-{key}.elf"
+    with lab.locked(_store() / f"{stem}.lock"):
         if path.exists():
             return path
-        for older in _store().glob(f"reference-{gib}g-*.elf*"):
+        for older in _store().glob(f"{stem}-*.elf*"):
             older.unlink()
         lab.note(f"bench: making the reference dump of {gib} GiB ({kernel.release}) ...")
         new = path.with_suffix(".elf.new")

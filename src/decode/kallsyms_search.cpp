@@ -161,7 +161,7 @@ std::optional<KallsymsTables> tables_around(const VirtReader& read, VirtAddr ima
   return std::nullopt;
 }
 
-constexpr uint64_t kWindow = uint64_t{1} << 20;
+constexpr uint64_t kWindow = uint64_t{256} << 10;
 
 // What looks like a token index and begins in the window from `at` on, of memory up to `last`.
 std::vector<VirtAddr> find_token_indexes(const VirtReader& read, VirtAddr at, VirtAddr last,
@@ -174,13 +174,38 @@ std::vector<VirtAddr> find_token_indexes(const VirtReader& read, VirtAddr at, Vi
   return found;
 }
 
-}  // namespace
+// Whether a page holds words that only rise, or only fall: offsets of symbols, in the order of their
+// addresses, are stored negative where per-CPU ones are absolute (CONFIG_KALLSYMS_ABSOLUTE_PERCPU).
+bool is_sorted_page(std::span<const std::byte> page, ByteOrder order) {
+  bool rises = true;
+  bool falls = true;
+  const auto first = load<uint32_t>(page.data(), order);
+  auto last = first;
+  for (size_t i = sizeof(last); i < page.size(); i += sizeof(last)) {
+    const auto next = load<uint32_t>(&page[i], order);
+    rises = rises && next >= last;
+    falls = falls && next <= last;
+    if (!rises && !falls) return false;
+    last = next;
+  }
+  return first != last;
+}
 
-std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order,
-                                            unsigned threads) {
-  std::vector<std::vector<VirtAddr>> found((image.last - image.first) / kWindow + 1);
+// Where a table of offsets seems to be, by samples: most of the image is text, which need not be read then.
+std::optional<VirtAddr> find_offsets(const VirtReader& read, VirtRange image, ByteOrder order) {
+  constexpr uint64_t kPage = 4096;
+  constexpr uint64_t kStep = uint64_t{128} << 10;  // a table of 33 thousand symbols holds a sample
+  std::vector<std::byte> page(kPage);
+  for (VirtAddr at{image.first.value & ~(kPage - 1)}; at <= image.last; at = at + kStep)
+    if (at >= image.first && read(at, page) == kPage && is_sorted_page(page, order)) return at;
+  return std::nullopt;
+}
+
+std::vector<KallsymsTables> search_part(const VirtReader& read, VirtRange image, VirtRange part,
+                                        ByteOrder order, unsigned threads) {
+  std::vector<std::vector<VirtAddr>> found((part.last - part.first) / kWindow + 1);
   parallel_for(found.size(), threads, [&](size_t i, unsigned) {
-    found[i] = find_token_indexes(read, image.first + i * kWindow, image.last, order);
+    found[i] = find_token_indexes(read, part.first + i * kWindow, part.last, order);
   });
   std::vector<KallsymsTables> all;
   for (const auto& indexes : found)
@@ -191,6 +216,19 @@ std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange im
       if (all.size() == kMostTables) return all;
     }
   return all;
+}
+
+}  // namespace
+
+std::vector<KallsymsTables> search_kallsyms(const VirtReader& read, VirtRange image, ByteOrder order,
+                                            unsigned threads) {
+  constexpr uint64_t kMostBehind = uint64_t{4} << 20;  // offsets, and the names of 200 thousand symbols
+  if (const auto offsets = find_offsets(read, image, order)) {
+    const VirtAddr last = image.last - *offsets < kMostBehind ? image.last : *offsets + kMostBehind;
+    auto found = search_part(read, image, {*offsets, last}, order, threads);
+    if (!found.empty()) return found;
+  }
+  return search_part(read, image, image, order, threads);
 }
 
 }  // namespace kvista::decode

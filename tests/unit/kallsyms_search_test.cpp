@@ -21,6 +21,7 @@ struct Shape {
   unsigned marker_width = 4;
   bool absolute = false;
   size_t before = 4096;  // of other data
+  size_t symbols = kSymbols;
 };
 
 std::string name_of(size_t i) {
@@ -32,7 +33,7 @@ void pad(ByteWriter& out) {
 }
 
 void add_offsets(ByteWriter& out, const Shape& shape) {
-  for (size_t i = 0; i < kSymbols; ++i) {
+  for (size_t i = 0; i < shape.symbols; ++i) {
     if (shape.absolute)
       out.u64(kBase + i * 16);
     else
@@ -42,10 +43,10 @@ void add_offsets(ByteWriter& out, const Shape& shape) {
   if (!shape.absolute) out.u64(kBase);
 }
 
-std::vector<uint64_t> add_names(ByteWriter& out) {
+std::vector<uint64_t> add_names(ByteWriter& out, size_t symbols) {
   std::vector<uint64_t> markers;
   const size_t start = out.size();
-  for (size_t i = 0; i < kSymbols; ++i) {
+  for (size_t i = 0; i < symbols; ++i) {
     if (i % 256 == 0) markers.push_back(out.size() - start);
     const std::string text = "T" + name_of(i);
     out.u8(static_cast<uint8_t>(text.size()));
@@ -75,8 +76,8 @@ Bytes old_kernel(const Shape& shape) {
   for (size_t i = 0; i < shape.before; ++i) out.u8(static_cast<uint8_t>(i * 7));
   pad(out);
   add_offsets(out, shape);
-  out.u64(kSymbols);
-  const auto markers = add_names(out);
+  out.u64(shape.symbols);
+  const auto markers = add_names(out, shape.symbols);
   for (const uint64_t marker : markers) {
     if (shape.marker_width == 4)
       out.u32(static_cast<uint32_t>(marker));
@@ -109,6 +110,23 @@ void expect_found(const Shape& shape, KallsymsEncoding encoding) {
 
 TEST(KallsymsSearch, FindsTheTablesOfKernelsBefore6_0) {
   expect_found({}, KallsymsEncoding::base_relative);
+}
+
+// Most of a kernel's image is text, which a filtered dump would have to unpack.
+TEST(KallsymsSearch, ReadsLittleOfALargeImage) {
+  constexpr size_t kText = size_t{24} << 20;
+  const Bytes bytes = old_kernel({4, false, kText, 40'000});
+  const VirtReader whole = KallsymsBlob::reader_of(kImage, bytes);
+  size_t bytes_read = 0;
+  const VirtReader read = [&](VirtAddr at, std::span<std::byte> out) {
+    bytes_read += out.size();
+    return whole(at, out);
+  };
+  const auto tables = search_kallsyms(read, {kImage, kImage + (bytes.size() - 1)}, ByteOrder::little);
+  ASSERT_EQ(tables.size(), 1U);
+  const Kallsyms::Known known{"_stext", VirtAddr{kBase + 7 * 16}};
+  EXPECT_EQ(Kallsyms(whole, tables[0], ByteOrder::little, 8, std::span(&known, 1)).size(), 40'000U);
+  EXPECT_LT(bytes_read, kText / 4);
 }
 
 // The kernel frees what is between its text and its read-only data, and a filtered dump lacks it.
