@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "images/avml_builder.h"
+#include "images/btf_builder.h"
 #include "images/byte_writer.h"
 #include "images/compress.h"
 #include "images/elf_builder.h"
@@ -174,6 +175,22 @@ std::vector<Seed> symbol_file_seeds() {
           {fmt::format("elf-{}-{}", word_size, order == ByteOrder::little ? "little" : "big"),
            test::vmlinux_bytes(symbols, {.order = order, .word_size = word_size, .build_id = "ffee"})});
   return seeds;
+}
+
+// Every kind that members can have, and a struct that holds itself.
+std::vector<Seed> btf_seeds() {
+  test::BtfBuilder builder;
+  const uint32_t i = builder.integer("int", 4, true);
+  const uint32_t inner = builder.structure("", 8, {{"low", i, 0}, {"x", i, 32, 5}});
+  const uint32_t point = builder.structure("point", 16, {{"", inner, 0}, {"next", 4, 64}});
+  builder.pointer(point);
+  builder.enumeration("colour", {{"RED", -1}, {"BLUE", 7}});
+  builder.variable("counter", builder.array(i, i, 4));
+  builder.reference(12, "main", builder.prototype(i, {{"at", 4, 0}}));
+  builder.reference(8, "point_t", builder.reference(10, "", point));
+  const auto whole = builder.build();
+  builder.structure("knot", 8, {{"", 12, 0}});
+  return {{"kinds", whole}, {"knot", builder.build()}};
 }
 
 std::vector<Seed> config_seeds() {
@@ -360,6 +377,7 @@ constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"printk", printk, printk_seeds},
                                  Target{"symbol_file", symbol_file, symbol_file_seeds},
                                  Target{"config", config, config_seeds},
+                                 Target{"btf", btf, btf_seeds},
                                  Target{"qemu_cpu", qemu_cpu, qemu_cpu_seeds},
                                  Target{"page_tables", page_tables, page_tables_seeds},
                                  Target{"iomem", iomem, iomem_seeds}};

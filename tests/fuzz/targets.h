@@ -31,6 +31,8 @@ bool note_scan(Input input);
 bool vmcoreinfo(Input input);
 /// A vmlinux, a System.map or a copy of /proc/kallsyms.
 bool symbol_file(Input input);
+/// A table of types, as a kernel's or a module's memory holds it.
+bool btf(Input input);
 /// A kernel configuration, plain or compressed with gzip.
 bool config(Input input);
 /// The descriptor of QEMU's note of a CPU.
