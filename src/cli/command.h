@@ -67,10 +67,14 @@ const OptionSpec& image_option();
 std::span<const OptionSpec> output_options();
 
 Command make_dmesg();
+Command make_enum();
 Command make_info();
 Command make_mem_usage();
+Command make_struct();
+Command make_union();
 Command make_vmcoreinfo();
 Command make_vtop();
+Command make_whatis();
 
 /// The options of every command that needs machine facts: --set, --vmcoreinfo, --symbols, --config.
 std::vector<OptionSpec> machine_options();

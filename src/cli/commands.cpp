@@ -42,8 +42,9 @@ Command make_help() {
 }  // namespace
 
 std::span<const Command> commands() {
-  static const std::vector<Command> kCommands = {make_info(), make_mem_usage(), make_dmesg(),
-                                                 make_vmcoreinfo(), make_vtop()};
+  static const std::vector<Command> kCommands = {make_info(),       make_mem_usage(), make_dmesg(),
+                                                 make_vmcoreinfo(), make_vtop(),      make_struct(),
+                                                 make_union(),      make_enum(),      make_whatis()};
   return kCommands;
 }
 

@@ -8,8 +8,10 @@
 namespace kvista::type {
 namespace {
 
-constexpr unsigned kMostSteps = 64;    // of typedefs, qualifiers, arrays of arrays
-constexpr unsigned kMostNesting = 32;  // of members without a name
+constexpr unsigned kMostSteps = 64;       // of typedefs, qualifiers, arrays of arrays
+constexpr unsigned kMostNesting = 32;     // of members without a name
+constexpr unsigned kMostDeclared = 4096;  // types in one declaration: prototypes hold prototypes
+constexpr size_t kMostMembers = 100'000;  // of one type, with those of members without a name
 
 [[noreturn]] void fail_cyclic(Type type) {
   throw FormatError(fmt::format("type {} ({}) leads to itself", type.id(), type.name()), type.id());
@@ -17,16 +19,17 @@ constexpr unsigned kMostNesting = 32;  // of members without a name
 
 using MembersByName = std::unordered_map<std::string_view, FoundMember>;
 
-void collect_members(Type type, uint64_t bit_offset, unsigned depth, MembersByName& into) {
-  if (depth > kMostNesting) fail_cyclic(type);
+void collect_members(Type type, uint64_t bit_offset, unsigned depth, size_t& seen, MembersByName& into) {
   const std::vector<Member>& members = type.members();
+  seen += members.size() + 1;
+  if (depth > kMostNesting || seen > kMostMembers) fail_cyclic(type);
   for (const Member& member : members)
     if (!member.name.empty())
       into.try_emplace(member.name,
                        FoundMember{member.type, bit_offset + member.bit_offset, member.bit_size});
   for (const Member& member : members)
     if (member.name.empty() && member.type.is_compound())
-      collect_members(member.type.resolved(), bit_offset + member.bit_offset, depth + 1, into);
+      collect_members(member.type.resolved(), bit_offset + member.bit_offset, depth + 1, seen, into);
 }
 
 std::string_view keyword(const TypeInfo& info) {
@@ -51,47 +54,53 @@ std::string base_text(const TypeInfo& info) {
   return info.name.empty() ? fmt::format("{} {{...}}", word) : fmt::format("{} {}", word, info.name);
 }
 
-std::string parameters_text(const TypeInfo& info) {
-  if (info.members.empty()) return "void";
-  std::string text;
-  for (const Member& parameter : info.members) {
-    if (!text.empty()) text += ", ";
-    // C's three dots have neither type nor name.
-    const bool is_dots = parameter.name.empty() && parameter.type.kind() == Kind::nothing;
-    text += is_dots ? "..." : parameter.type.declaration();
-  }
-  return text;
-}
-
 // C is written from the name outwards.
-std::string declare(Type type, std::string inner, unsigned depth) {
-  if (depth > kMostSteps) fail_cyclic(type);
-  const TypeInfo& info = type.info();
-  switch (info.kind) {
-    case Kind::pointer: {
-      const Kind target = info.target.kind();
-      std::string pointed = "*" + inner;
-      if (target == Kind::array || target == Kind::function) pointed = "(" + pointed + ")";
-      return declare(info.target, std::move(pointed), depth + 1);
-    }
-    case Kind::array:
-      return declare(info.target, fmt::format("{}[{}]", inner, info.count), depth + 1);
-    case Kind::function:
-      return declare(info.target, fmt::format("{}({})", inner, parameters_text(info)), depth + 1);
-    case Kind::qualified: {
-      // A qualifier of a pointer stands right of its star, any other left of the type.
-      if (info.target.kind() == Kind::pointer)
-        return declare(info.target,
-                       inner.empty() ? std::string(info.name) : fmt::format("{} {}", info.name, inner),
-                       depth + 1);
-      return fmt::format("{} {}", info.name, declare(info.target, std::move(inner), depth + 1));
-    }
-    default: {
-      const std::string base = base_text(info);
-      return inner.empty() ? base : fmt::format("{} {}", base, inner);
+class Declaration {
+ public:
+  std::string declare(Type type, std::string inner, unsigned depth = 0) {
+    if (depth > kMostSteps || ++types_ > kMostDeclared) fail_cyclic(type);
+    const TypeInfo& info = type.info();
+    switch (info.kind) {
+      case Kind::pointer: {
+        const Kind target = info.target.kind();
+        std::string pointed = "*" + inner;
+        if (target == Kind::array || target == Kind::function) pointed = "(" + pointed + ")";
+        return declare(info.target, std::move(pointed), depth + 1);
+      }
+      case Kind::array:
+        return declare(info.target, fmt::format("{}[{}]", inner, info.count), depth + 1);
+      case Kind::function:
+        return declare(info.target, fmt::format("{}({})", inner, parameters(info, depth + 1)), depth + 1);
+      case Kind::qualified: {
+        // A qualifier of a pointer stands right of its star, any other left of the type.
+        if (info.target.kind() != Kind::pointer)
+          return fmt::format("{} {}", info.name, declare(info.target, std::move(inner), depth + 1));
+        const std::string qualified =
+            inner.empty() ? std::string(info.name) : fmt::format("{} {}", info.name, inner);
+        return declare(info.target, qualified, depth + 1);
+      }
+      default: {
+        const std::string base = base_text(info);
+        return inner.empty() ? base : fmt::format("{} {}", base, inner);
+      }
     }
   }
-}
+
+ private:
+  std::string parameters(const TypeInfo& info, unsigned depth) {
+    if (info.members.empty()) return "void";
+    std::string text;
+    for (const Member& parameter : info.members) {
+      if (!text.empty()) text += ", ";
+      // C's three dots have neither type nor name.
+      const bool is_dots = parameter.name.empty() && parameter.type.kind() == Kind::nothing;
+      text += is_dots ? "..." : declare(parameter.type, {}, depth);
+    }
+    return text;
+  }
+
+  unsigned types_ = 0;
+};
 
 }  // namespace
 
@@ -114,7 +123,8 @@ const MembersByName& TypeSource::members_by_name(uint32_t id) const {
     if (const auto& known = known_.at(id)->by_name) return *known;
   }
   auto members = std::make_unique<MembersByName>();
-  collect_members(Type(this, id), 0, 0, *members);
+  size_t seen = 0;
+  collect_members(Type(this, id), 0, 0, seen, *members);
   const std::lock_guard lock(mutex_);
   auto& kept = known_.at(id)->by_name;
   if (!kept) kept = std::move(members);
@@ -196,7 +206,7 @@ std::optional<FoundMember> Type::find_member(std::string_view name) const {
 }
 
 std::string Type::declaration(std::string_view name) const {
-  return declare(*this, std::string(name), 0);
+  return Declaration().declare(*this, std::string(name));
 }
 
 Type DerivedTypes::add(const TypeInfo& wanted) {

@@ -2,17 +2,19 @@
 #include "base/error.h"
 #include "fuzz/targets.h"
 #include "type/btf_types.h"
+#include "type/layout.h"
 
 namespace kvista::fuzz {
 namespace {
 
 constexpr uint32_t kMostTypes = 2000;
 
-void look_at(const type::Type& type) {
+void look_at(const type::Type& one) {
   try {
-    static_cast<void>(type.size());
-    static_cast<void>(type.declaration("x"));
-    static_cast<void>(type.find_member("x"));
+    static_cast<void>(one.size());
+    static_cast<void>(one.declaration("x"));
+    static_cast<void>(one.find_member("x"));
+    if (one.is_compound()) static_cast<void>(type::layout_of(one));
   } catch (const FormatError&) {
     // Damage is said, and the next type may be sound.
   }

@@ -198,7 +198,7 @@ def check_json(kvista: str, command: str, outcome: Outcome) -> list[str]:
     words = shlex.split(command)
     if "--json" not in words or outcome.status == 3:
         return []
-    known = ("info", "mem-usage", "dmesg", "vmcoreinfo", "vtop")
+    known = ("info", "mem-usage", "dmesg", "vmcoreinfo", "vtop", "struct", "union", "enum", "whatis")
     name = next((word for word in words if word in known), None)
     if name is None:
         return [f"RUN {command}: which schema?"]

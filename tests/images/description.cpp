@@ -192,6 +192,21 @@ void parse_symbols(Words& words, Description& out) {
   }
 }
 
+void parse_btf(Words& words, Description& out) {
+  out.btf.emplace();
+  while (!words.empty()) {
+    const std::string word = words.next();
+    if (word == "unnamed")
+      out.btf->unnamed = true;
+    else if (word == "future")
+      out.btf->future_kind = true;
+    else if (word == "damaged")
+      out.btf->magic_damaged = true;
+    else
+      throw DescriptionError(fmt::format("btf {}: unknown", word));
+  }
+}
+
 void parse_config(Words& words, Description& out) {
   const std::string verb = words.next();
   if (verb == "set") {
@@ -417,7 +432,7 @@ void parse_entry_of(Words& words, Description& out) {
   parse_entry(kind, words, out);
 }
 
-constexpr std::array<std::pair<std::string_view, Statement>, 31> kStatements = {{
+constexpr std::array<std::pair<std::string_view, Statement>, 32> kStatements = {{
     {"machine", parse_machine},
     {"ram", [](Words& words, Description& out) { out.ram = parse_ranges(words); }},
     {"release", [](Words& words, Description& out) { out.release = words.next(); }},
@@ -428,6 +443,7 @@ constexpr std::array<std::pair<std::string_view, Statement>, 31> kStatements = {
     {"crashkernel", [](Words& words, Description& out) { out.crashkernel = parse_ranges(words); }},
     {"note", parse_note},
     {"symbols", parse_symbols},
+    {"btf", parse_btf},
     {"config", parse_config},
     {"log", parse_log},
     {"segments", parse_segments},

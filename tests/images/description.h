@@ -116,6 +116,13 @@ struct SymbolLines {
   std::optional<uint64_t> damage;  ///< where in the names 32 bytes are overwritten
 };
 
+/// The kernel's types: a few of them, and what is wrong with them.
+struct BtfLine {
+  bool unnamed = false;        ///< no symbols lead there
+  bool future_kind = false;    ///< a type of a kind that is not known yet stands at the end
+  bool magic_damaged = false;  ///< its header is overwritten
+};
+
 /// The kernel's configuration: what it says, and where it is.
 struct ConfigLines {
   bool memory = false;                     ///< in the kernel image: CONFIG_IKCONFIG
@@ -188,6 +195,7 @@ struct Description {
   NoteLines note;
   SymbolLines symbols;
   ConfigLines config;
+  std::optional<BtfLine> btf;
   SectionRoots section_roots = SectionRoots::value;
   std::optional<unsigned> section_bits;  ///< of the kernel itself, not of the note
   unsigned memory_map_leaf = 2;

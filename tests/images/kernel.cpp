@@ -56,6 +56,7 @@ Kernel::Kernel(Description description)
   map_memory();
   build_memory_map(*this);
   place_config();
+  place_btf();
   place_log();
   place_kallsyms();
   // Behind the tables, which do not have it: by it a table is proven that someone gives.

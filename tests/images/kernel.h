@@ -75,6 +75,7 @@ class Kernel {
   void map_memory();
   void place_sections();
   void place_kallsyms();
+  void place_btf();
   void place_addresses(const std::vector<Symbol>& all);
   void write_extra_entries();
   void write_entry(const ExtraEntry& entry);

@@ -110,6 +110,20 @@ TEST(Type, CyclesAndAbsurdSizesAreErrorsAndNothingWorse) {
   EXPECT_EQ(failure([&] { Type(&types, 7).resolved(); }), "BTF refers to type 99, and has 8");
 }
 
+// A prototype whose parameters are of that prototype, and a tree of members that doubles with each level.
+TEST(Type, WhatGrowsWithoutEndIsAnError) {
+  BtfBuilder builder;
+  const uint32_t i = builder.integer("int", 4);
+  builder.prototype(i, {{"self", 2, 0}, {"again", 2, 0}});
+  for (uint32_t level = 3; level < 33; ++level)
+    builder.structure("", 8, {{"", level + 1, 0}, {"", level + 1, 0}});
+  builder.structure("", 8, {{"x", i, 0}});
+  const BtfTypes types = types_of(builder);
+  EXPECT_EQ(test::failure_of<FormatError>([&] { Type(&types, 2).declaration("f"); }),
+            "type 2 () leads to itself");
+  EXPECT_EQ(test::failure_of<FormatError>([&] { Type(&types, 3).find_member("y"); }).substr(0, 5), "type ");
+}
+
 TEST(Type, PointersAndArraysAreMadeWhereATableHasNone) {
   BtfBuilder builder;
   builder.integer("int", 4);

@@ -1,0 +1,77 @@
+#include "type/layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace kvista::type {
+namespace {
+
+constexpr unsigned kMostDepth = 32;
+constexpr size_t kMostRows = 100'000;
+constexpr unsigned kBits = 8;
+
+bool is_nameless_compound(Type type) {
+  const Kind kind = type.kind();
+  return (kind == Kind::structure || kind == Kind::union_type) && type.name().empty();
+}
+
+// Goes through one type's members after another.
+class Layout {
+ public:
+  void add_type(Type type, uint64_t start, unsigned depth, const std::string& head, const std::string& tail) {
+    if (depth > kMostDepth || rows.size() > kMostRows)
+      throw FormatError(fmt::format("type {} holds itself", type.id()), type.id());
+    rows.push_back({LayoutKind::open, depth, head + " {"});
+    uint64_t end = start;  // of the last member, in bits
+    const bool is_union = type.kind() == Kind::union_type;
+    for (const Member& member : type.members()) {
+      const uint64_t at = start + member.bit_offset;
+      if (!is_union && at > end) add_gap(LayoutKind::hole, depth + 1, end, at);
+      end = std::max(end, add_member(member, at, depth + 1));
+    }
+    const uint64_t whole = start + type.size() * kBits;
+    if (end < whole && !type.members().empty()) add_gap(LayoutKind::padding, depth + 1, end, whole);
+    rows.push_back({LayoutKind::close, depth, tail, start / kBits, type.size() * kBits});
+  }
+
+  std::vector<LayoutRow> rows;
+
+ private:
+  void add_gap(LayoutKind kind, unsigned depth, uint64_t from, uint64_t to) {
+    rows.push_back({kind, depth, {}, from / kBits, to - from});
+  }
+
+  // Where it ends, in bits.
+  uint64_t add_member(const Member& member, uint64_t at, unsigned depth) {
+    const uint64_t size = member.type.size() * kBits;
+    if (is_nameless_compound(member.type)) {
+      const char* word = member.type.kind() == Kind::union_type ? "union" : "struct";
+      add_type(member.type, at, depth, word, member.name.empty() ? "}" : fmt::format("}} {}", member.name));
+      return at + size;
+    }
+    std::string text = member.type.declaration(member.name);
+    if (member.bit_size == 0) {
+      rows.push_back({LayoutKind::member, depth, std::move(text), at / kBits, size});
+      return at + size;
+    }
+    const uint64_t unit = std::max<uint64_t>(size, kBits);
+    text += fmt::format(":{}", member.bit_size);
+    rows.push_back(
+        {LayoutKind::member, depth, std::move(text), at / unit * unit / kBits, member.bit_size, at % unit});
+    return at + member.bit_size;
+  }
+};
+
+}  // namespace
+
+std::vector<LayoutRow> layout_of(Type type) {
+  const Type resolved = type.resolved();
+  Layout layout;
+  layout.add_type(resolved, 0, 0, resolved.declaration(), "}");
+  return std::move(layout.rows);
+}
+
+}  // namespace kvista::type

@@ -1,0 +1,32 @@
+// How a struct or union lies in memory: its members in order, with offsets, sizes and holes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kvista/type.h"
+
+namespace kvista::type {
+
+enum class LayoutKind : uint8_t {
+  open,  ///< "struct task_struct {": the type itself, or a member whose type has no name
+  member,
+  hole,     ///< bits that no member uses
+  padding,  ///< the same at the end
+  close,    ///< "} name": where and how large the member is that was opened
+};
+
+struct LayoutRow {
+  LayoutKind kind = LayoutKind::member;
+  unsigned depth = 0;
+  std::string declaration;           ///< as in C, without the semicolon; empty for holes
+  std::optional<uint64_t> offset{};  ///< in bytes from the start of the whole; of a bit-field its integer's
+  uint64_t bits = 0;                 ///< size, in bits
+  std::optional<uint64_t> bit{};     ///< of a bit-field: its first bit, counted in its integer
+};
+
+/// The layout of a struct or union. Throws FormatError where its types are damaged or hold themselves.
+std::vector<LayoutRow> layout_of(Type type);
+
+}  // namespace kvista::type
