@@ -396,7 +396,7 @@ const ArchProbes& x86_64_probes() {
 }
 
 std::span<const std::string_view> wanted_symbols() {
-  static constexpr std::array<std::string_view, 19> kNames = {"_text",
+  static constexpr std::array<std::string_view, 20> kNames = {"_text",
                                                               "_end",
                                                               "init_top_pgt",
                                                               "page_offset_base",
@@ -414,7 +414,8 @@ std::span<const std::string_view> wanted_symbols() {
                                                               "contig_page_data",
                                                               "kernel_config_data",
                                                               "__start_BTF",
-                                                              "__stop_BTF"};
+                                                              "__stop_BTF",
+                                                              "btf_modules"};
   return kNames;
 }
 

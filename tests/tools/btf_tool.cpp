@@ -1,5 +1,5 @@
-// btf_tool extract IMAGE DIR: writes the kernel's BTF as a file. btf_tool raw FILE [BASE]: BTF as text, in
-// the form of "bpftool btf dump file FILE format raw", for comparison with it.
+// btf_tool extract IMAGE DIR: writes the kernel's and the modules' BTF as files. btf_tool raw FILE [BASE]:
+// BTF as text, in the form of "bpftool btf dump file FILE format raw", for comparison with it.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -12,6 +12,7 @@
 #include "decode/btf.h"
 #include "image/open.h"
 #include "type/kernel_btf.h"
+#include "type/module_btf.h"
 
 namespace {
 
@@ -130,13 +131,20 @@ void print_raw(const std::string& file, const std::string& base_file) {
   if (!btf.damage().empty()) throw kvista::FormatError(btf.damage(), 0);
 }
 
+void write(const std::string& path, std::span<const std::byte> bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  if (!file.flush()) throw kvista::AccessError(fmt::format("cannot write {}", path));
+}
+
 void extract(const std::string& image, const std::string& directory) {
   kvista::machine::Machine machine(kvista::image::open_image(image), {});
   const auto types = kvista::type::read_kernel_types(machine);
-  const auto bytes = types->btf().bytes();
-  std::ofstream file(directory + "/vmlinux", std::ios::binary);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  if (!file.flush()) throw kvista::AccessError(fmt::format("cannot write into {}", directory));
+  write(directory + "/vmlinux", types->btf().bytes());
+  const auto all = kvista::type::read_module_types(machine, *types);
+  for (const auto& one : all.modules)
+    write(fmt::format("{}/{}", directory, one.module), one.types->btf().bytes());
+  if (!all.fault.empty()) throw kvista::NotFound(all.fault);
 }
 
 }  // namespace
