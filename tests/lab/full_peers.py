@@ -50,10 +50,10 @@ class Peers:
         return text.split("version", 1)[1].split()[0]
 
 
-def fetch() -> Peers:
-    """The peers, of today's suite where the network is there, else those of the cache."""
+def fetch(packages: Sequence[str] = PACKAGES, tree: str = SUITE) -> Peers:
+    """The peers, of today's suite where the network is there, else those of the cache; `tree` is a name for them."""
     cache = lab.cache_dir()
-    root = cache / "peers" / SUITE
+    root = cache / "peers" / tree
     record = root / "unpacked.json"
     state = cache / "apt" / f"amd64-{SUITE}"
     state.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def fetch() -> Peers:
         try:
             apt.update()
             # Nothing counts as installed, so this names all that the programs need.
-            lines = apt("apt-get", *INSTALL, "--print-uris", *PACKAGES).splitlines()
+            lines = apt("apt-get", *INSTALL, "--print-uris", *packages).splitlines()
         except lab.LabError as error:
             if record.exists():
                 lab.note(f"lab: cannot ask for newer peers, using those in the cache ({error})")
@@ -71,13 +71,13 @@ def fetch() -> Peers:
         names = sorted(line.split()[1] for line in lines if line.startswith("'"))
         if record.exists() and json.loads(record.read_text("utf-8")) == names:
             return Peers(root)
-        _unpack(apt, root, names)
+        _unpack(apt, root, names, packages)
         return Peers(root)
 
 
-def _unpack(apt: kernels.Apt, root: Path, names: list[str]) -> None:
+def _unpack(apt: kernels.Apt, root: Path, names: list[str], packages: Sequence[str]) -> None:
     """Download the packages and unpack them, without running any of their scripts."""
-    lab.note(f"lab: fetching {', '.join(PACKAGES)} of Debian {SUITE} ({len(names)} packages) ...")
+    lab.note(f"lab: fetching {', '.join(packages)} of Debian {SUITE} ({len(names)} packages) ...")
     new = root.with_name(root.name + ".new")
     lab.run(["rm", "-rf", str(new), str(root)], "removing an older tree")
     new.mkdir(parents=True)
@@ -87,7 +87,7 @@ def _unpack(apt: kernels.Apt, root: Path, names: list[str]) -> None:
     for folder in ("bin", "sbin", "lib", "lib64"):
         (new / "usr" / folder).mkdir(parents=True)
         (new / folder).symlink_to(f"usr/{folder}")
-    apt("apt-get", "-o", f"Dir::Cache::archives={debs}", *INSTALL, "--download-only", *PACKAGES)
+    apt("apt-get", "-o", f"Dir::Cache::archives={debs}", *INSTALL, "--download-only", *packages)
     for deb in sorted(debs.glob("*.deb")):
         # dpkg-deb would replace a link to a directory by a directory; tar follows it.
         lab.run(["sh", "-c", UNPACK, str(deb), str(new)], f"unpacking {deb.name}")

@@ -62,6 +62,10 @@ class Silent(lab.LabError):
     """The guest has said nothing for too long."""
 
 
+class Ended(lab.LabError):
+    """QEMU has ended before the guest was done."""
+
+
 class Monitor:
     """A QMP client: one command at a time, events are passed over."""
 
@@ -162,7 +166,7 @@ class Console:
                 if self._ended or not self._news.wait(max(0.0, end - time.monotonic())):
                     break
         if self._ended:
-            raise lab.LabError(f"QEMU ended before the guest was done.\n{self.tail()}")
+            raise Ended(f"QEMU ended before the guest was done.\n{self.tail()}")
         raise Silent(f"The guest said nothing for {timeout:.0f} s.\n{self.tail()}")
 
 
@@ -182,7 +186,8 @@ class Guest:
             raise
 
     def _boot(self, kernel: Kernel, streams: tuple[str, ...]) -> None:
-        """Start QEMU until the guest comes up: emulated CPUs now and then hang before init runs."""
+        """Start QEMU until the guest comes up: emulated CPUs now and then hang before init runs, or miss that the kernel
+        has patched its code, on which it panics."""
         for attempt in range(BOOTS):
             for name, size in DISKS_MIB.items():
                 make_disk(self._work / name, size, with_files=name == "scratch")
@@ -190,10 +195,10 @@ class Guest:
             try:
                 self.serve({}, "up", BOOT_TIMEOUT)
                 return
-            except Silent as error:
+            except (Silent, Ended) as error:
                 if attempt == BOOTS - 1:
                     raise
-                lab.note(f"lab: the guest hangs in its boot and is started again. {error}")
+                lab.note(f"lab: the guest does not come up and is started again. {error}")
                 self._stop()
 
     def _start(self, kernel: Kernel, streams: tuple[str, ...]) -> None:

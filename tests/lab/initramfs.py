@@ -86,7 +86,7 @@ def guest_program(name: str) -> bytes:
     with lab.locked(lab.cache_dir() / "programs" / "lock"):
         if not target.exists():
             new = target.with_suffix(".new")
-            command = [compiler, "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(new), str(source)]
+            command = [compiler, "-static", "-pthread", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(new), str(source)]
             lab.run(command, f"compiling {source.name}")
             new.rename(target)
     return target.read_bytes()

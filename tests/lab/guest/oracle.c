@@ -1,6 +1,6 @@
-/* Takes what the kernel says about every page, twice: before and after the host has dumped the stopped
- * guest. All memory it needs is there, touched and locked before the first snapshot; nothing is written
- * to a file before the second one. usage: oracle DIRECTORY */
+/* Takes what the kernel says about every page and every task, twice: before and after the host has dumped the
+ * stopped guest. All memory it needs is there, touched and locked before the first snapshot; nothing is written
+ * to a file before the second one. usage: oracle DIRECTORY, or oracle tasks FILE for one snapshot of the tasks */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -9,11 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_PAGES (4UL << 20)
 #define TEXT_SIZE (64UL << 10)
 #define LOG_SIZE (1UL << 20)
+#define TASKS_SIZE (2UL << 20)
 #define RECORD_SIZE 8192
 #define QUIET_PAGES 150
 #define TRIES 40
@@ -22,22 +25,11 @@ struct source {
 	const char *name;
 	const char *path;
 	size_t room;
-	int records; /* of /dev/kmsg: one a read() */
+	size_t (*take)(int file, char *into, size_t room);
 	int file;
 	char *data[2];
 	size_t size[2];
 };
-
-static struct source sources[] = {
-	{.name = "kpageflags", .path = "/proc/kpageflags", .room = 0},
-	{.name = "kpagecount", .path = "/proc/kpagecount", .room = 0},
-	{.name = "buddyinfo", .path = "/proc/buddyinfo", .room = TEXT_SIZE},
-	{.name = "zoneinfo", .path = "/proc/zoneinfo", .room = TEXT_SIZE},
-	{.name = "meminfo", .path = "/proc/meminfo", .room = TEXT_SIZE},
-	{.name = "vmstat", .path = "/proc/vmstat", .room = TEXT_SIZE},
-	{.name = "kmsg", .path = "/dev/kmsg", .room = LOG_SIZE, .records = 1},
-};
-#define SOURCES (sizeof sources / sizeof sources[0])
 
 static void die(const char *what) {
 	perror(what);
@@ -76,6 +68,110 @@ static size_t read_log(int file, char *into, size_t room) {
 	return got;
 }
 
+/* A text that grows to the end of its room and no further. */
+struct text {
+	char *data;
+	size_t size;
+	size_t room;
+};
+
+/* One file below /proc: a line "== PATH SIZE", what is in it, a newline. What has ended meanwhile has size 0. */
+static void add_file(struct text *text, int proc, const char *path) {
+	static char content[1 << 16];
+	char head[600];
+	size_t size = 0;
+	int file = openat(proc, path, O_RDONLY);
+	if (file >= 0) {
+		size = read_all(file, content, sizeof content);
+		close(file);
+	}
+	int length = snprintf(head, sizeof head, "== %s %zu\n", path, size);
+	if (text->size + (size_t)length + size + 1 > text->room)
+		return;
+	memcpy(text->data + text->size, head, (size_t)length);
+	memcpy(text->data + text->size + length, content, size);
+	text->size += (size_t)length + size;
+	text->data[text->size++] = '\n';
+}
+
+struct entry {
+	uint64_t inode;
+	int64_t next;
+	unsigned short size;
+	unsigned char kind;
+	char name[];
+};
+
+typedef void visitor(const char *name, void *context);
+
+/* Calls `each` with the names in a directory that are numbers. */
+static void for_numbers(int directory, char *buffer, size_t room, visitor *each, void *context) {
+	lseek(directory, 0, SEEK_SET);
+	for (long n; (n = syscall(SYS_getdents64, directory, buffer, room)) > 0;)
+		for (long at = 0; at < n;) {
+			const struct entry *entry = (const struct entry *)(buffer + at);
+			if (entry->name[0] >= '0' && entry->name[0] <= '9')
+				each(entry->name, context);
+			at += entry->size;
+		}
+}
+
+struct visit {
+	struct text *text;
+	int proc;
+	const char *process;
+};
+
+static void add_thread(const char *name, void *context) {
+	const struct visit *visit = context;
+	char path[600];
+	snprintf(path, sizeof path, "%s/task/%s/stat", visit->process, name);
+	add_file(visit->text, visit->proc, path);
+}
+
+static void add_process(const char *name, void *context) {
+	static const char *const files[] = {"status", "statm", "smaps_rollup"};
+	static char buffer[1 << 15];
+	struct visit visit = *(struct visit *)context;
+	char path[600];
+	visit.process = name;
+	snprintf(path, sizeof path, "%s/task", name);
+	int directory = openat(visit.proc, path, O_RDONLY | O_DIRECTORY);
+	if (directory >= 0) {
+		for_numbers(directory, buffer, sizeof buffer, add_thread, &visit);
+		close(directory);
+	}
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		snprintf(path, sizeof path, "%s/%s", name, files[i]);
+		add_file(visit.text, visit.proc, path);
+	}
+}
+
+/* What ps and the like show: the clock, the load, and of each task and process the files that tell of it. */
+static size_t read_tasks(int proc, char *into, size_t room) {
+	static char buffer[1 << 15];
+	struct text text = {into, 0, room};
+	struct visit visit = {&text, proc, NULL};
+	text.size = (size_t)snprintf(into, room, "== clock 11\n%011lld\n", (long long)time(NULL));
+	add_file(&text, proc, "loadavg");
+	add_file(&text, proc, "uptime");
+	add_file(&text, proc, "meminfo");
+	for_numbers(proc, buffer, sizeof buffer, add_process, &visit);
+	return text.size;
+}
+
+static struct source sources[] = {
+	{.name = "kpageflags", .path = "/proc/kpageflags", .room = 0, .take = read_all},
+	{.name = "kpagecount", .path = "/proc/kpagecount", .room = 0, .take = read_all},
+	{.name = "buddyinfo", .path = "/proc/buddyinfo", .room = TEXT_SIZE, .take = read_all},
+	{.name = "zoneinfo", .path = "/proc/zoneinfo", .room = TEXT_SIZE, .take = read_all},
+	{.name = "meminfo", .path = "/proc/meminfo", .room = TEXT_SIZE, .take = read_all},
+	{.name = "vmstat", .path = "/proc/vmstat", .room = TEXT_SIZE, .take = read_all},
+	{.name = "kmsg", .path = "/dev/kmsg", .room = LOG_SIZE, .take = read_log},
+	{.name = "tasks", .path = "/proc", .room = TASKS_SIZE, .take = read_tasks},
+};
+#define SOURCES (sizeof sources / sizeof sources[0])
+
 /* How many page frames the kernel has: the size of kpageflags, found with a small buffer. */
 static size_t count_pages(int file) {
 	static uint64_t buffer[8192];
@@ -85,10 +181,12 @@ static size_t count_pages(int file) {
 	return got / 8;
 }
 
+/* The flags of the pages, which the first source has, are read nearest to the dump. */
 static void take(int which) {
-	for (size_t i = 0; i < SOURCES; i++)
-		sources[i].size[which] = (sources[i].records ? read_log : read_all)(sources[i].file, sources[i].data[which],
-		                                                                   sources[i].room);
+	for (size_t n = 0; n < SOURCES; n++) {
+		struct source *source = &sources[which ? n : SOURCES - 1 - n];
+		source->size[which] = source->take(source->file, source->data[which], source->room);
+	}
 }
 
 /* Waits until hardly any page changes within a third of a second; says how many still did. */
@@ -112,14 +210,12 @@ static void say(const char *text) {
 		die("console");
 }
 
-static void save(const char *directory, const struct source *source, int which) {
-	char path[512];
-	snprintf(path, sizeof path, "%s/%s.%s", directory, source->name, which ? "after" : "before");
+static void write_file(const char *path, const char *data, size_t size) {
 	int file = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0644);
 	if (file < 0)
 		die(path);
-	for (size_t done = 0; done < source->size[which];) {
-		ssize_t n = write(file, source->data[which] + done, source->size[which] - done);
+	for (size_t done = 0; done < size;) {
+		ssize_t n = write(file, data + done, size - done);
 		if (n <= 0)
 			die(path);
 		done += (size_t)n;
@@ -127,8 +223,26 @@ static void save(const char *directory, const struct source *source, int which) 
 	close(file);
 }
 
+static void save(const char *directory, const struct source *source, int which) {
+	char path[512];
+	snprintf(path, sizeof path, "%s/%s.%s", directory, source->name, which ? "after" : "before");
+	write_file(path, source->data[which], source->size[which]);
+}
+
+/* One snapshot of the tasks, at once. */
+static int save_tasks(const char *path) {
+	char *into = locked_memory(TASKS_SIZE);
+	int proc = open("/proc", O_RDONLY);
+	if (proc < 0)
+		die("/proc");
+	write_file(path, into, read_tasks(proc, into, TASKS_SIZE));
+	return 0;
+}
+
 int main(int argc, char **argv) {
 	char answer[64];
+	if (argc == 3 && strcmp(argv[1], "tasks") == 0)
+		return save_tasks(argv[2]);
 	if (argc != 2)
 		return 3;
 	for (size_t i = 0; i < SOURCES; i++)

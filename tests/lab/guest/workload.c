@@ -1,9 +1,11 @@
 /* Fills every page class of a kernel with pages: one child process for each kind of memory. A child
  * reports "ok" or why its kind cannot be had in this kernel, then sleeps for ever, so that the memory
- * stays as it is. The program ends when all have reported; a child that dies is an error. */
+ * stays as it is. One makes tasks of many kinds instead. The program ends when all have reported; a child that
+ * dies is an error. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,7 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -213,6 +217,84 @@ static const char *role_poison(void) {
 	return NULL;
 }
 
+static void sleep_for_ever(void) {
+	for (;;)
+		pause();
+}
+
+static void *named_thread(void *name) {
+	prctl(PR_SET_NAME, name);
+	sleep_for_ever();
+	return NULL;
+}
+
+static void start_threads(void) {
+	static char *const names[] = {"lab-thread-1", "lab-thread-2", "lab thread (3)"};
+	pthread_t thread;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (pthread_create(&thread, NULL, named_thread, names[i]) != 0)
+			_exit(1);
+}
+
+static void become_threads(void) {
+	start_threads();
+	sleep_for_ever();
+}
+
+/* The first thread ends, the others stay. */
+static void become_leaderless(void) {
+	start_threads();
+	syscall(SYS_exit, 0);
+}
+
+static void become_stopped(void) {
+	raise(SIGSTOP);
+	sleep_for_ever();
+}
+
+static void become_traced(void) {
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	become_stopped();
+}
+
+static void become_zombie(void) { _exit(7); }
+
+/* A parent waits for its vfork as for a disk: in no state that a signal interrupts. */
+static void become_waiting(void) {
+	if (vfork() == 0)
+		sleep_for_ever();
+}
+
+struct task {
+	const char *name;
+	void (*become)(void);
+};
+
+/* The last name is made to lead a reader of /proc/PID/stat astray. */
+static const struct task tasks[] = {
+	{"lab-threads", become_threads}, {"lab-leaderless", become_leaderless}, {"lab-stopped", become_stopped},
+	{"lab-traced", become_traced},	 {"lab-zombie", become_zombie},	        {"lab-waiting", become_waiting},
+	{"odd ) R 1 (x", sleep_for_ever},
+};
+
+/* Tasks in every state, with threads, and with odd names. Nothing waits for those that end. */
+static const char *role_tasks(void) {
+	for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++) {
+		pid_t child = fork();
+		if (child < 0)
+			return strerror(errno);
+		if (child == 0) {
+			for (int file = 3; file < 16; file++) /* the report ends when nobody holds it open any more */
+				close(file);
+			prctl(PR_SET_NAME, tasks[i].name);
+			tasks[i].become();
+			_exit(1);
+		}
+	}
+	usleep(300000);
+	return NULL;
+}
+
 struct role {
 	const char *name;
 	const char *(*run)(void);
@@ -222,7 +304,7 @@ static const struct role roles[] = {
 	{"thp", role_thp},	   {"hugetlb", role_hugetlb}, {"anon-1", role_anon},	 {"anon-2", role_anon},
 	{"anon-3", role_anon},	   {"anon-4", role_anon},     {"shared", role_shared},	 {"swap", role_swap},
 	{"tables", role_tables},   {"written", role_written}, {"tmpfs", role_tmpfs},	 {"read", role_read},
-	{"poison", role_poison},   {"ksm", role_ksm},
+	{"poison", role_poison},   {"ksm", role_ksm},         {"tasks", role_tasks},
 };
 
 /* The child's side: play the role, report, sleep. */
@@ -232,8 +314,7 @@ static void play(const struct role *role, size_t number, int report) {
 	const char *problem = role->run();
 	dprintf(report, "%s", problem ? problem : "ok");
 	close(report);
-	for (;;)
-		pause();
+	sleep_for_ever();
 }
 
 int main(void) {
