@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "type/kernel_btf.h"
 #include "type/layout.h"
+#include "type/module_btf.h"
 
 namespace kvista::cli {
 namespace {
@@ -172,10 +173,17 @@ Report run_layout(const char* command, Kind kind, const Invocation& invocation) 
   const Wanted wanted = parse(invocation.operands.front());
   const auto machine = open_machine(invocation, image_paths(invocation, std::nullopt), false);
   const auto types = types_of(*machine);
-  const auto found = types->find(wanted.name, kind);
+  auto found = types->find(wanted.name, kind);
+  type::AllModuleTypes modules;
+  if (found.empty()) {
+    modules = type::read_module_types(*machine, *types);
+    for (const type::ModuleTypes& one : modules.modules)
+      for (const type::Type& own : one.types->find(wanted.name, kind)) found.push_back(own);
+  }
   if (found.empty())
-    throw NotFound(fmt::format("{}: the kernel's types (BTF) have no {} {}", machine->image().traits().path,
-                               command, wanted.name));
+    throw NotFound(fmt::format("{}: the types (BTF) of the kernel and of {} modules have no {} {}{}",
+                               machine->image().traits().path, modules.modules.size(), command, wanted.name,
+                               modules.fault.empty() ? "" : "; " + modules.fault));
   Report report = report_of(command, *machine, *types);
   for (const type::Type& one : found) {
     if (!wanted.members.empty()) report.tables[0].rows.push_back(plain_row("open", one.declaration() + " {"));
