@@ -120,16 +120,8 @@ void add_layout(const type::Type& found, Table& table) {
 void add_member(const type::Type& found, const std::string& name, Table& table) {
   const auto member = found.find_member(name);
   if (!member) throw NotFound(fmt::format("{} has no member {}", found.declaration(), name));
-  const uint64_t unit = std::max<uint64_t>(member->type.size() * kBits, kBits);
-  LayoutRow row{LayoutKind::member, 1, member->type.declaration(name), member->bit_offset / kBits,
-                member->type.size() * kBits};
-  if (member->bit_size != 0) {
-    row.declaration += fmt::format(":{}", member->bit_size);
-    row.offset = member->bit_offset / unit * unit / kBits;
-    row.bits = member->bit_size;
-    row.bit = member->bit_offset % unit;
-  }
-  table.rows.push_back(cells_of(row));
+  const type::Member own{name, member->type, member->bit_offset, member->bit_size};
+  table.rows.push_back(cells_of(type::member_row(own, own.bit_offset, 1)));
 }
 
 std::vector<std::string> split(const std::string& text) {

@@ -52,20 +52,22 @@ class Layout {
       add_type(member.type, at, depth, word, member.name.empty() ? "}" : fmt::format("}} {}", member.name));
       return at + size;
     }
-    std::string text = member.type.declaration(member.name);
-    if (member.bit_size == 0) {
-      rows.push_back({LayoutKind::member, depth, std::move(text), at / kBits, size});
-      return at + size;
-    }
-    const uint64_t unit = std::max<uint64_t>(size, kBits);
-    text += fmt::format(":{}", member.bit_size);
-    rows.push_back(
-        {LayoutKind::member, depth, std::move(text), at / unit * unit / kBits, member.bit_size, at % unit});
-    return at + member.bit_size;
+    rows.push_back(member_row(member, at, depth));
+    return at + (member.bit_size == 0 ? size : member.bit_size);
   }
 };
 
 }  // namespace
+
+LayoutRow member_row(const Member& member, uint64_t bit_offset, unsigned depth) {
+  const uint64_t size = member.type.size() * kBits;
+  std::string text = member.type.declaration(member.name);
+  if (member.bit_size == 0) return {LayoutKind::member, depth, std::move(text), bit_offset / kBits, size};
+  const uint64_t unit = std::max<uint64_t>(size, kBits);
+  text += fmt::format(":{}", member.bit_size);
+  return {LayoutKind::member, depth, std::move(text), bit_offset / unit * unit / kBits, member.bit_size,
+          bit_offset % unit};
+}
 
 std::vector<LayoutRow> layout_of(Type type) {
   const Type resolved = type.resolved();

@@ -26,6 +26,8 @@ struct LayoutRow {
   std::optional<uint64_t> bit{};     ///< of a bit-field: its first bit, counted in its integer
 };
 
+/// The row of one member that begins at `bit_offset`, counted from the start of the whole.
+LayoutRow member_row(const Member& member, uint64_t bit_offset, unsigned depth);
 /// The layout of a struct or union. Throws FormatError where its types are damaged or hold themselves.
 std::vector<LayoutRow> layout_of(Type type);
 
