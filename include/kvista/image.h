@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "kvista/byte_order.h"
@@ -18,6 +19,8 @@ struct Traits {
   unsigned word_size = 8;                    ///< 4 or 8
   uint16_t elf_machine = 0;                  ///< e_machine; 0 where the format has none
   bool live = false;                         ///< the memory changes while it is read
+  std::optional<unsigned> dump_level =
+      {};  ///< which pages the writer says that it left out (makedumpfile -d)
 };
 
 /// A page has a state, not only bytes. A missing page is never zeros.

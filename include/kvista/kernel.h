@@ -2,6 +2,7 @@
 //
 //   kvista::Kernel kernel({"vmcore"});
 //   std::cout << kernel.text(kvista::machine::FactId::release).value_or("of unknown release") << '\n';
+//   std::cout << kernel["init_task"]["comm"].text() << '\n';
 //
 // Nothing but what is asked for is read. A Kernel does not change after it was opened, and all its functions
 // may be called from several threads at once: reads run side by side, while facts, counts and the log take
@@ -28,8 +29,12 @@
 #include "kvista/fact.h"
 #include "kvista/image.h"
 #include "kvista/kernel_log.h"
+#include "kvista/symbol.h"
 #include "kvista/translation.h"
+#include "kvista/type.h"
+#include "kvista/value.h"
 #include "kvista/vmcoreinfo.h"
+#include "kvista/walk.h"
 
 namespace kvista {
 
@@ -102,13 +107,30 @@ class KVISTA_API Kernel {
 
   /// Counts the page frames by their use. Throws an Error where they cannot be told apart at all.
   pages::Census census(const pages::CensusOptions& options = {}) const;
+  /// All symbols of that name, the kernel's first, then those of modules. Throws NotFound where there is no
+  /// usable table of symbols at all; so do all that follow.
+  std::vector<symbol::Symbol> symbols(std::string_view name) const;
+  /// The symbol that an address belongs to, or nothing.
+  std::optional<symbol::NearSymbol> symbol_at(VirtAddr address) const;
+  /// A type as C writes it: "struct task_struct", "u64", "struct list_head *". Types come from the kernel's
+  /// own BTF. Throws NotFound where it has none of that name.
+  type::Type type(std::string_view text) const;
+  /// A variable, function or enumerator. Throws NotFound.
+  Value operator[](std::string_view name) const;
+  /// What a type's object at an address is; "task_struct" and "struct task_struct" are the same.
+  Value object(std::string_view type, VirtAddr address) const;
+  /// An expression as C writes it: "init_task.tasks.next", "*(struct list_head *)0xffff888003a80970",
+  /// "runqueues:0.curr->comm". Throws UsageError where it makes no sense.
+  Value evaluate(std::string_view expression) const;
+  /// All tasks (struct task_struct): processes, their threads, and the kernel's own.
+  Walked tasks() const;
+
   /// The kernel's log. Throws NotFound or FormatError where there is none to be read.
   machine::KernelLog log() const;
 
  private:
   uint64_t read_number(VirtAddr address, size_t size) const;
-  class Session;
-  std::unique_ptr<Session> session_;
+  std::unique_ptr<kernel::Session> session_;
 };
 
 }  // namespace kvista

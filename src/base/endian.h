@@ -36,6 +36,14 @@ T load(const std::byte* at, ByteOrder order) {
   return order == kHostByteOrder ? value : byte_swap(value);
 }
 
+/// The unsigned integer of 1, 2, 4 or 8 bytes that `bytes` are; other sizes are taken byte by byte.
+inline uint64_t load_sized(std::span<const std::byte> bytes, ByteOrder order) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < bytes.size(); ++i)
+    value = value << 8 | std::to_integer<uint64_t>(bytes[order == ByteOrder::big ? i : bytes.size() - 1 - i]);
+  return value;
+}
+
 /// Stores `value` at `at` in the given byte order.
 template <std::unsigned_integral T>
 void store(std::byte* at, T value, ByteOrder order) {

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "cli/report.h"
+#include "kernel/session.h"
 #include "machine/machine.h"
 
 namespace kvista::cli {
@@ -32,6 +33,7 @@ struct OperandSpec {
   std::string help;
   bool required = false;
   std::vector<std::string> choices = {};  ///< as of an option
+  bool repeatable = false;                ///< the last one may be given several times
 };
 
 /// What the user asked for.
@@ -69,8 +71,16 @@ std::span<const OptionSpec> output_options();
 Command make_dmesg();
 Command make_enum();
 Command make_info();
+Command make_list();
 Command make_mem_usage();
+Command make_mod();
+Command make_p();
+Command make_ps();
+Command make_rd();
 Command make_struct();
+Command make_sym();
+Command make_sys();
+Command make_tree();
 Command make_union();
 Command make_vmcoreinfo();
 Command make_vtop();
@@ -85,6 +95,13 @@ std::vector<std::string> image_paths(const Invocation& invocation, std::optional
 std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
                                                const std::vector<std::string>& paths, bool explain);
 
+/// Opens the image that -c or the default names, for commands that look at the kernel's objects.
+std::unique_ptr<kernel::Session> open_session(const Invocation& invocation);
+/// Opens it, calls `work`, and puts what is odd into the report's warnings; an error comes with them.
+Report with_session(const Invocation& invocation, const std::function<Report(const kernel::Session&)>& work);
+/// Adds what is missing, and says that the report is partial.
+void add_missing(Report& report, const std::string& what);
+
 /// The texts of VMCOREINFO that a search found in memory.
 TableSpec notes_spec();
 Table notes_table(const machine::NoteChoice& choice);
@@ -93,6 +110,7 @@ Table notes_table(const machine::NoteChoice& choice);
 class ExplainedError : public Error {
  public:
   ExplainedError(const Error& error, const machine::Machine& machine);
+  ExplainedError(const Error& error, const kernel::Session& session);
   std::span<const std::string> warnings() const { return warnings_; }
   ExitStatus exit_status() const override { return status_; }
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <iostream>
 #include <map>
 #include <string>
@@ -39,7 +40,7 @@ struct Parsed {
   Invocation invocation;
   std::map<std::string, std::vector<std::string>> values;
   std::map<std::string, bool> flags;
-  std::vector<std::string> operands;
+  std::deque<std::vector<std::string>> operands;  // one for each operand of each command
 };
 
 // "-T,--ctime": what CLI11 takes for a name.
@@ -60,27 +61,41 @@ void add_option(CLI::App& app, const OptionSpec& spec, Parsed& parsed) {
                                             : CLI::MultiOptionPolicy::TakeLast);
 }
 
+constexpr int kMostOperands = 1000;
+
 CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   CLI::App* sub = app.add_subcommand(command.name, command.summary);
   sub->footer(fmt::format("Example:\n  {}\n\n{}", command.example, exit_status_line()));
   for (const OperandSpec& operand : command.operands) {
-    auto* option = sub->add_option(operand.name, parsed.operands, operand.help)->expected(1);
-    option->type_name("");
+    auto* option = sub->add_option(operand.name, parsed.operands.emplace_back(), operand.help)
+                       ->expected(1, operand.repeatable ? kMostOperands : 1);
+    option->type_name("")->allow_extra_args(operand.repeatable);
     if (operand.required) option->required();
   }
   for (const OptionSpec& spec : command.options) add_option(*sub, spec, parsed);
   if (command.run)
-    for (const OptionSpec& spec : output_options()) add_option(*sub, spec, parsed);
+    for (OptionSpec spec : output_options()) {
+      // A letter that the command has for something else is the command's own.
+      const std::string letter = {'-', spec.letter};
+      const auto is_taken = [&](const OptionSpec& own) {
+        return own.name == letter || own.letter == spec.letter;
+      };
+      if (spec.letter != 0 && std::any_of(command.options.begin(), command.options.end(), is_taken))
+        spec.letter = 0;
+      add_option(*sub, spec, parsed);
+    }
   return sub;
 }
 
 void collect(Parsed& parsed) {
-  parsed.invocation.operands = parsed.operands;
+  for (const auto& given : parsed.operands)
+    parsed.invocation.operands.insert(parsed.invocation.operands.end(), given.begin(), given.end());
   for (const auto& [name, given] : parsed.flags)
     if (given) parsed.invocation.options[name] = {""};
   for (const auto& [name, values] : parsed.values)
-    if (!values.empty()) parsed.invocation.options[name] = values;
-  parsed.invocation.images = parsed.invocation.values(image_option().name);
+    if (!values.empty() && name != image_option().name) parsed.invocation.options[name] = values;
+  // Before the command -c is the image; behind it, it is the command's own.
+  parsed.invocation.images = parsed.values[image_option().name];
 }
 
 bool wants_color(const Output& output, FILE* stream) {

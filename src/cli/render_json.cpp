@@ -74,7 +74,8 @@ std::string render_json(const Report& report) {
   Json tables = Json::object();
   for (const Table& table : report.tables) {
     Json rows = Json::array();
-    for (const Row& row : table.rows) rows.push_back(to_json(table.spec, row));
+    for (const Row& row : table.rows)
+      if (has_cells(table.spec, row, Show::only_text)) rows.push_back(to_json(table.spec, row));
     tables[table.spec.name] = rows;
   }
   return dump({{"command", report.command},
@@ -88,6 +89,7 @@ std::string render_ndjson(const Report& report) {
   std::string lines;
   for (const Table& table : report.tables) {
     for (const Row& row : table.rows) {
+      if (!has_cells(table.spec, row, Show::only_text)) continue;
       Json object = {{"table", table.spec.name}};
       object.update(to_json(table.spec, row));
       lines += dump(object, -1);

@@ -90,7 +90,9 @@ std::string render_grid(const Report& report, const Table& table, bool color) {
 
 std::string render_lines(const Table& table) {
   std::string text;
-  for (const Row& row : table.rows) text += fmt::format("{}\n", fmt::join(to_line(table.spec, row), "  "));
+  for (const Row& row : table.rows)
+    if (has_cells(table.spec, row, Show::only_json))
+      text += fmt::format("{}\n", fmt::join(to_line(table.spec, row), "  "));
   return text;
 }
 

@@ -62,6 +62,14 @@ struct Table {
   std::vector<Row> rows;
 };
 
+/// Whether a row says anything in a rendering that leaves out the columns whose Show is `hidden`. One that
+/// does not belongs to the row before it in text (two numbers of one line), or is no value in JSON (a brace).
+inline bool has_cells(const TableSpec& spec, const Row& row, Show hidden) {
+  for (size_t i = 0; i < row.size(); ++i)
+    if (spec.columns[i].show != hidden && !std::holds_alternative<std::monostate>(row[i])) return true;
+  return false;
+}
+
 struct Report {
   std::string command;
   std::vector<Table> tables;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "image/open.h"
+#include "kernel/session.h"
 
 namespace kvista::cli {
 namespace {
@@ -79,20 +80,57 @@ std::vector<std::string> image_paths(const Invocation& invocation, std::optional
   return invocation.images.empty() ? std::vector{image::default_image_path()} : invocation.images;
 }
 
-std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
-                                               const std::vector<std::string>& paths, bool explain) {
+namespace {
+
+machine::Options options_of(const Invocation& invocation, bool explain) {
   machine::Options options;
   options.explain = explain;
   for (const std::string& text : invocation.values("--set")) options.overrides.insert(parse_override(text));
   options.vmcoreinfo_file = invocation.value("--vmcoreinfo").value_or("");
   options.symbols_file = invocation.value("--symbols").value_or("");
   options.config_file = invocation.value("--config").value_or("");
-  return std::make_unique<machine::Machine>(image::open_image_set(paths), std::move(options));
+  return options;
+}
+
+}  // namespace
+
+std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
+                                               const std::vector<std::string>& paths, bool explain) {
+  return std::make_unique<machine::Machine>(image::open_image_set(paths), options_of(invocation, explain));
+}
+
+std::unique_ptr<kernel::Session> open_session(const Invocation& invocation) {
+  return std::make_unique<kernel::Session>(image::open_image_set(image_paths(invocation, std::nullopt)),
+                                           options_of(invocation, false));
+}
+
+Report with_session(const Invocation& invocation, const std::function<Report(const kernel::Session&)>& work) {
+  const auto session = open_session(invocation);
+  try {
+    Report report = work(*session);
+    const std::vector<std::string> odd = session->warnings();
+    report.warnings.insert(report.warnings.begin(), odd.begin(), odd.end());
+    return report;
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& error) {
+    throw ExplainedError(error, *session);
+  }
+}
+
+void add_missing(Report& report, const std::string& what) {
+  report.warnings.push_back(what);
+  report.status = ExitStatus::partial;
 }
 
 ExplainedError::ExplainedError(const Error& error, const machine::Machine& machine)
     : Error(with_path(error.what(), machine.image().traits().path)),
       warnings_(machine.warnings()),
+      status_(error.exit_status()) {}
+
+ExplainedError::ExplainedError(const Error& error, const kernel::Session& session)
+    : Error(with_path(error.what(), session.image().traits().path)),
+      warnings_(session.warnings()),
       status_(error.exit_status()) {}
 
 }  // namespace kvista::cli

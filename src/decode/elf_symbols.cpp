@@ -26,6 +26,7 @@ constexpr uint32_t kNote = 7;         // SHT_NOTE
 
 struct Section {
   uint32_t type = 0;
+  uint64_t flags = 0;
   uint64_t offset = 0;
   uint64_t size = 0;
   uint32_t link = 0;
@@ -67,7 +68,8 @@ Section take_section(const FileReader& read, const Shape& shape, uint64_t at) {
   Section section;
   in.skip(4);  // name
   section.type = in.u32();
-  in.skip(size_t{2} * shape.word_size);  // flags, address
+  section.flags = in.word();
+  in.word();  // address
   section.offset = in.word();
   section.size = in.word();
   section.link = in.u32();
@@ -97,7 +99,30 @@ struct Symbol {
   uint32_t name = 0;
   uint64_t address = 0;
   bool counts = false;  // a variable or a function that is defined here
+  unsigned binding = 0;
+  uint16_t section = 0;
 };
+
+// The letter that nm(1) has: by the section's kind, a capital for what other files see.
+char letter_of(const Symbol& symbol, std::span<const Section> sections) {
+  constexpr unsigned kLocal = 0;  // STB_LOCAL
+  constexpr unsigned kWeak = 2;   // STB_WEAK
+  constexpr uint16_t kAbsolute = 0xfff1;
+  constexpr uint64_t kWrite = 1;    // SHF_WRITE
+  constexpr uint64_t kExecute = 4;  // SHF_EXECINSTR
+  constexpr uint32_t kNoBits = 8;   // SHT_NOBITS
+  char letter = 'n';
+  if (symbol.section == kAbsolute) {
+    letter = 'a';
+  } else if (symbol.section < sections.size()) {
+    const Section& section = sections[symbol.section];
+    letter = (section.flags & kWrite) != 0 ? 'd' : 'r';
+    if (section.type == kNoBits) letter = 'b';
+    if ((section.flags & kExecute) != 0) letter = 't';
+  }
+  if (symbol.binding == kWeak) return letter == 't' ? 'W' : 'V';
+  return symbol.binding == kLocal ? letter : static_cast<char>(letter - 'a' + 'A');
+}
 
 Symbol take_symbol(Cursor& in, const Shape& shape) {
   Symbol symbol;
@@ -116,6 +141,8 @@ Symbol take_symbol(Cursor& in, const Shape& shape) {
   constexpr unsigned kSectionName = 3;  // STT_SECTION; STT_FILE behind it
   constexpr unsigned kFileName = 4;
   const unsigned type = info & 0xf;
+  symbol.binding = info >> 4;
+  symbol.section = section;
   symbol.counts = section != 0 && type != kSectionName && type != kFileName;
   return symbol;
 }
@@ -127,8 +154,8 @@ std::string_view name_at(std::span<const std::byte> names, uint64_t at) {
 }
 
 void add_symbols(const FileReader& read, const Shape& shape, const Section& table,
-                 std::span<const std::byte> strings, const std::set<std::string_view>& names,
-                 FoundSymbols& all) {
+                 std::span<const std::byte> strings, std::span<const Section> sections,
+                 const std::set<std::string_view>& names, const VisitFileSymbol& visit, FoundSymbols& all) {
   const uint64_t per_piece = kPiece / shape.symbol();
   const uint64_t count = table.size / shape.symbol();
   for (uint64_t first = 0; first < count; first += per_piece) {
@@ -141,7 +168,9 @@ void add_symbols(const FileReader& read, const Shape& shape, const Section& tabl
       if (!symbol.counts) continue;
       ++all.count;
       if (symbol.address != 0) ++all.nonzero;
-      const auto name = names.find(name_at(strings, symbol.name));
+      const std::string_view text = name_at(strings, symbol.name);
+      if (visit && !text.empty()) visit(VirtAddr{symbol.address}, letter_of(symbol, sections), text);
+      const auto name = names.find(text);
       if (name != names.end()) all.addresses[std::string(*name)].insert(VirtAddr{symbol.address});
     }
   }
@@ -149,7 +178,8 @@ void add_symbols(const FileReader& read, const Shape& shape, const Section& tabl
 
 }  // namespace
 
-FoundSymbols read_elf_symbols(const FileReader& read, std::span<const std::string_view> names) {
+FoundSymbols read_elf_symbols(const FileReader& read, std::span<const std::string_view> names,
+                              const VisitFileSymbol& visit) {
   const Shape shape = shape_of(read);
   const auto sections = sections_of(read, shape);
   FoundSymbols all;
@@ -166,8 +196,8 @@ FoundSymbols read_elf_symbols(const FileReader& read, std::span<const std::strin
     throw FormatError("the symbol table has no table of names", table->offset);
   const Section& strings = sections[table->link];
   const std::set<std::string_view> wanted(names.begin(), names.end());
-  add_symbols(read, shape, *table, take(read, strings.offset, strings.size, "the table of names"), wanted,
-              all);
+  add_symbols(read, shape, *table, take(read, strings.offset, strings.size, "the table of names"), sections,
+              wanted, visit, all);
   return all;
 }
 

@@ -155,27 +155,40 @@ std::vector<Kallsyms::Match> Kallsyms::match(std::span<const std::string_view> n
   return found;
 }
 
-std::optional<VirtAddr> Kallsyms::address_at(size_t index, KallsymsEncoding encoding) const {
-  if (encoding == KallsymsEncoding::absolute) {
-    if (!tables_.addresses) return std::nullopt;
-    const auto address = read_word(read_, *tables_.addresses + index * word_size_, order_, word_size_);
-    return address ? std::optional(VirtAddr{*address}) : std::nullopt;
-  }
-  if (!tables_.offsets) return std::nullopt;
+std::optional<VirtAddr> Kallsyms::address_table(KallsymsEncoding encoding) const {
+  if (encoding == KallsymsEncoding::absolute) return tables_.addresses;
   if (encoding != KallsymsEncoding::place_relative && !tables_.relative_base) return std::nullopt;
-  const VirtAddr place = *tables_.offsets + index * sizeof(uint32_t);
-  const auto raw = read_integer<uint32_t>(read_, place, order_);
-  if (!raw) return std::nullopt;
-  const auto offset = static_cast<int32_t>(*raw);
+  return tables_.offsets;
+}
+
+size_t Kallsyms::address_width(KallsymsEncoding encoding) const {
+  return encoding == KallsymsEncoding::absolute ? word_size_ : sizeof(uint32_t);
+}
+
+std::optional<VirtAddr> Kallsyms::decode_address(std::span<const std::byte> raw, size_t index,
+                                                 KallsymsEncoding encoding) const {
+  const uint64_t number = load_sized(raw, order_);
+  const auto offset = static_cast<int32_t>(static_cast<uint32_t>(number));
   const auto sign_extended = static_cast<uint64_t>(int64_t{offset});
   switch (encoding) {
+    case KallsymsEncoding::absolute:
+      return VirtAddr{number};
     case KallsymsEncoding::place_relative:
-      return place + sign_extended;
+      return *tables_.offsets + index * sizeof(uint32_t) + sign_extended;
     case KallsymsEncoding::base_relative:
-      return VirtAddr{relative_base_ + *raw};
+      return VirtAddr{relative_base_ + number};
     default:
       return VirtAddr{offset >= 0 ? sign_extended : relative_base_ - 1 - sign_extended};
   }
+}
+
+std::optional<VirtAddr> Kallsyms::address_at(size_t index, KallsymsEncoding encoding) const {
+  const auto table = address_table(encoding);
+  if (!table) return std::nullopt;
+  std::array<std::byte, sizeof(uint64_t)> bytes{};
+  const auto raw = std::span(bytes).first(address_width(encoding));
+  if (read_(*table + index * raw.size(), raw) != raw.size()) return std::nullopt;
+  return decode_address(raw, index, encoding);
 }
 
 VirtAddr Kallsyms::address_of(size_t index) const {
@@ -210,13 +223,74 @@ std::vector<KallsymsSymbol> Kallsyms::find(std::span<const std::string_view> nam
   return symbols;
 }
 
+std::optional<std::string> Kallsyms::name_at(size_t index) const {
+  std::string name;
+  if (names_->has_markers()) {
+    const auto tokens = names_->at(read_, index);
+    if (!tokens) return std::nullopt;
+    expand(*tokens, tokens_, name);
+  } else {
+    names_->for_each(read_, [&](size_t i, std::span<const std::byte> tokens) {
+      if (i == index) expand(tokens, tokens_, name);
+    });
+  }
+  return name.empty() ? std::nullopt : std::optional(std::move(name));
+}
+
+std::optional<KallsymsSymbol> Kallsyms::at(size_t index) const {
+  if (index >= count_) return std::nullopt;
+  const auto name = name_at(index);
+  const auto address = address_at(index, encoding_);
+  if (!name || !address) return std::nullopt;
+  return KallsymsSymbol{*address, (*name)[0], name->substr(1)};
+}
+
+std::optional<Kallsyms::Near> Kallsyms::near(VirtAddr address) const {
+  // The number of symbols at or before the address; what cannot be read counts as behind it.
+  size_t low = 0;
+  size_t high = count_;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    const auto at = address_at(middle, encoding_);
+    if (at && *at <= address)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  if (low == 0) return std::nullopt;
+  const VirtAddr start = *address_at(low - 1, encoding_);
+  Near near{low - 1, low < count_ ? address_at(low, encoding_) : std::nullopt};
+  while (near.index > 0 && address_at(near.index - 1, encoding_) == start) --near.index;
+  return near;
+}
+
+void Kallsyms::for_each_name(const std::function<void(size_t, std::string_view)>& visit) const {
+  std::string name;
+  names_->for_each(read_, [&](size_t i, std::span<const std::byte> tokens) {
+    expand(tokens, tokens_, name);
+    visit(i, std::string_view(name).substr(std::min<size_t>(1, name.size())));
+  });
+}
+
 void Kallsyms::for_each(const std::function<void(const KallsymsSymbol&)>& visit) const {
+  constexpr size_t kPiece = 4096;  // addresses that are read at a time
+  const size_t width = address_width(encoding_);
+  const VirtAddr table = *address_table(encoding_);
+  std::vector<std::byte> piece;
+  size_t first = 0;
   KallsymsSymbol symbol;
   names_->for_each(read_, [&](size_t i, std::span<const std::byte> name) {
+    if (i < first || (i - first + 1) * width > piece.size()) {
+      first = i;
+      piece.resize(std::min(kPiece, count_ - first) * width);
+      piece.resize(read_(table + first * width, piece));
+      if (piece.size() < width)
+        throw FormatError(fmt::format("the address of kallsyms symbol {} cannot be read", i), i);
+    }
     expand(name, tokens_, symbol.name);
     symbol.type = symbol.name.empty() ? '?' : symbol.name[0];
     symbol.name.erase(0, 1);
-    symbol.address = address_of(i);
+    symbol.address = *decode_address(std::span(piece).subspan((i - first) * width, width), i, encoding_);
     visit(symbol);
   });
 }

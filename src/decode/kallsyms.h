@@ -66,6 +66,26 @@ class Kallsyms {
   /// The symbols with one of these names, in table order; a name may be there several times. Left out are
   /// those whose address does not fit between its neighbours': the table is sorted.
   std::vector<KallsymsSymbol> find(std::span<const std::string_view> names) const;
+  /// One symbol, by its number; nothing where its name or address cannot be read. Only its block of names is
+  /// read.
+  std::optional<KallsymsSymbol> at(size_t index) const;
+  /// The name of one symbol; nothing where it cannot be read.
+  std::optional<std::string> name_at(size_t index) const;
+  /// The first of the symbols at or before an address that are at the same place, and where the next one is;
+  /// nothing before the first symbol.
+  struct Near {
+    size_t index = 0;
+    std::optional<VirtAddr> end = {};
+  };
+  std::optional<Near> near(VirtAddr address) const;
+
+  const VirtReader& reader() const { return read_; }
+  const KallsymsTables& tables() const { return tables_; }
+  ByteOrder byte_order() const { return order_; }
+  unsigned word_size() const { return word_size_; }
+  /// Calls `visit` with the number and name of each symbol in table order, damaged names left out. Throws as
+  /// for_each.
+  void for_each_name(const std::function<void(size_t, std::string_view)>& visit) const;
   /// Calls `visit` for each symbol in table order, damaged names left out. Throws FormatError where the table
   /// is cut; what came before has been visited by then.
   void for_each(const std::function<void(const KallsymsSymbol&)>& visit) const;
@@ -78,6 +98,10 @@ class Kallsyms {
   void load_tokens();
   std::vector<Match> match(std::span<const std::string_view> names, size_t* damaged = nullptr) const;
   std::optional<VirtAddr> address_at(size_t index, KallsymsEncoding encoding) const;
+  std::optional<VirtAddr> decode_address(std::span<const std::byte> raw, size_t index,
+                                         KallsymsEncoding encoding) const;
+  std::optional<VirtAddr> address_table(KallsymsEncoding encoding) const;
+  size_t address_width(KallsymsEncoding encoding) const;
   VirtAddr address_of(size_t index) const;
   bool fits_neighbours(size_t index, VirtAddr address) const;
 

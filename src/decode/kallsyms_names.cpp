@@ -103,8 +103,10 @@ KallsymsNames::KallsymsNames(const VirtReader& read, VirtAddr names, VirtAddr to
   for (const uint64_t between : {uint64_t{0}, align_up(3 * uint64_t{count}, word_size)})
     // They were words until 4.20, and are 4 bytes wide since.
     for (const unsigned width : {4U, 8U})
-      if (find_markers(read, token_table - between - align_up(blocks * width, word_size), width, order))
-        return;
+      // Tables were aligned to words until 7.0, and are to 4 bytes since.
+      for (const unsigned alignment : {word_size, 4U})
+        if (find_markers(read, token_table - between - align_up(blocks * width, alignment), width, order))
+          return;
 }
 
 // Whether markers of this width are at `at`: most of them ascend, and the names end where they begin.
@@ -149,6 +151,23 @@ size_t KallsymsNames::for_each_block(
     for (size_t k = 0; k < names.size(); ++k) visit(first + k, names[k]);
   }
   return damaged;
+}
+
+std::optional<std::vector<std::byte>> KallsymsNames::at(const VirtReader& read, size_t index) const {
+  if (blocks_.empty() || index >= count_) return std::nullopt;
+  const size_t number = index / kNamesPerBlock;
+  const size_t size = block_size(blocks_, number);
+  std::vector<std::byte> block(size);
+  if (size == 0 || read(names_ + blocks_[number], block) != size) return std::nullopt;
+  std::span<const std::byte> rest = block;
+  for (size_t left = index % kNamesPerBlock;; --left) {
+    const auto name = name_size(rest);
+    if (!name || name->length == 0 || rest.size() < name->header + name->length) return std::nullopt;
+    rest = rest.subspan(name->header);
+    if (left == 0)
+      return std::vector<std::byte>(rest.begin(), rest.begin() + static_cast<ptrdiff_t>(name->length));
+    rest = rest.subspan(name->length);
+  }
 }
 
 size_t KallsymsNames::for_each(const VirtReader& read,

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,9 @@ class KallsymsNames {
   /// names end early; what came before has been visited by then.
   size_t for_each(const VirtReader& read,
                   const std::function<void(size_t, std::span<const std::byte>)>& visit) const;
+  /// The tokens of one name, by the marker before it; nothing where it is damaged or there are no markers.
+  std::optional<std::vector<std::byte>> at(const VirtReader& read, size_t index) const;
+  bool has_markers() const { return !blocks_.empty(); }
 
  private:
   bool find_markers(const VirtReader& read, VirtAddr at, unsigned width, ByteOrder order);

@@ -47,6 +47,7 @@ void SymbolTextParser::add_line(std::string_view line) {
   if (name.find_first_of("\t ") != std::string_view::npos) return;  // a module's
   ++result_.count;
   if (address != 0) ++result_.nonzero;
+  if (visit_) visit_(VirtAddr{address}, line[digits + 1], name);
   if (names_.contains(name)) result_.addresses[std::string(name)].insert(VirtAddr{address});
 }
 

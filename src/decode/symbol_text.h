@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/address.h"
 
@@ -24,11 +25,16 @@ struct FoundSymbols {
   std::string build_id;  ///< in hexadecimal, where the file has one
 };
 
+/// Called with a symbol's address, its letter as nm(1) has it, and its name.
+using VisitFileSymbol = std::function<void(VirtAddr address, char type, std::string_view name)>;
+
 /// Takes the text piece by piece and keeps only the symbols with one of `names`, which must outlive it.
 /// Modules' symbols, which have a fourth field "[module]", are left out.
 class SymbolTextParser {
  public:
-  explicit SymbolTextParser(std::span<const std::string_view> names) : names_(names.begin(), names.end()) {}
+  /// `visit`, if any, is shown every symbol of the kernel itself.
+  explicit SymbolTextParser(std::span<const std::string_view> names, VisitFileSymbol visit = {})
+      : names_(names.begin(), names.end()), visit_(std::move(visit)) {}
 
   void add(std::string_view piece);
   /// What was found; the last line needs no newline.
@@ -37,6 +43,7 @@ class SymbolTextParser {
  private:
   void add_line(std::string_view line);
   std::set<std::string_view> names_;
+  VisitFileSymbol visit_;
   std::string begun_;  ///< a line whose end is in the next piece
   FoundSymbols result_;
 };

@@ -156,7 +156,7 @@ void parse_sub_header(std::span<const std::byte> bytes, uint64_t alignment, Kdum
     return FilePart{offset, in.word()};
   };
   in.word();  // phys_base: VMCOREINFO says it
-  in.u32();   // dump_level
+  header.dump_level = in.u32();
   const auto has = [&](uint32_t version) { return header.version >= version; };
   if (has(2)) {
     header.split = in.u32() != 0;

@@ -31,6 +31,7 @@ struct KdumpHeader {
   uint64_t seconds = 0;                ///< when the dump was taken
   uint64_t microseconds = 0;
   uint32_t status = 0;
+  uint32_t dump_level = 0;         ///< which pages were left out, by the writer's word
   uint32_t block_size = 0;         ///< bytes in a page and in a block of the file
   uint32_t sub_header_blocks = 0;  ///< blocks between the header and the bitmaps
   uint32_t bitmap_blocks = 0;      ///< blocks of both bitmaps

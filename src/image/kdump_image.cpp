@@ -79,7 +79,8 @@ class KdumpImage final : public MemoryImage {
                header.byte_order,
                header.word_size,
                elf_machine_of(header.machine()),
-               false};
+               false,
+               header.dump_level == 0 ? std::nullopt : std::optional<unsigned>(header.dump_level)};
     for (const PfnRun& run : bitmap_.memory())
       ram_.push_back({phys_of(run.first, page_shift_), run.count << page_shift_});
     if (ram_.empty())

@@ -38,4 +38,9 @@ const char* describe(PageState state) {
   return "unknown";
 }
 
+std::string MemoryImage::describe_state(PageState state) const {
+  if (state != PageState::excluded || !traits_.dump_level) return describe(state);
+  return describe(state) + std::string(" by dump level ") + std::to_string(*traits_.dump_level);
+}
+
 }  // namespace kvista::image

@@ -62,6 +62,9 @@ class MemoryImage {
   /// What is odd about the image but does not stop it from being read; one sentence each.
   std::span<const std::string> warnings() const { return warnings_; }
 
+  /// A page state in words, with what the image says of why: "excluded by dump level 31".
+  std::string describe_state(PageState state) const;
+
   /// For who opened the image through a layer around it: `layer` joins the format's name, and `warnings` come
   /// before the image's own.
   void add_layer(const std::string& layer, std::vector<std::string> warnings);

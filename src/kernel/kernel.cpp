@@ -1,16 +1,12 @@
 #include "kvista/kernel.h"
 
-#include <fmt/format.h>
-
-#include <array>
-#include <mutex>
 #include <utility>
 
-#include "base/endian.h"
-#include "base/parallel.h"
 #include "image/open.h"
+#include "kernel/session.h"
+#include "kernel/tasks.h"
+#include "kernel/walk.h"
 #include "machine/kernel_log.h"
-#include "machine/machine.h"
 #include "pages/census.h"
 
 namespace kvista {
@@ -32,38 +28,8 @@ std::unique_ptr<image::MemoryImage> open(const std::vector<std::string>& paths) 
 
 }  // namespace
 
-// The image can be read by all threads at once; a Machine's facts are for one at a time.
-class Kernel::Session {
- public:
-  Session(const std::vector<std::string>& paths, KernelOptions options)
-      : machine_(open(paths), machine_options(std::move(options))) {}
-
-  const image::MemoryImage& image() const { return machine_.image(); }
-  const vmcoreinfo::VmcoreInfo& note() const { return machine_.note(); }
-
-  /// Calls `ask` with the machine, which is its own meanwhile.
-  template <typename Ask>
-  decltype(auto) with_machine(Ask ask) {
-    const std::lock_guard lock(mutex_);
-    return ask(machine_);
-  }
-
-  const machine::AddressSpace& space() {
-    std::call_once(space_once_, [this] {
-      space_.emplace(with_machine([](machine::Machine& machine) { return machine.kernel_space(); }));
-    });
-    return *space_;
-  }
-
- private:
-  std::mutex mutex_;
-  machine::Machine machine_;
-  std::once_flag space_once_;
-  std::optional<machine::AddressSpace> space_;
-};
-
 Kernel::Kernel(const std::vector<std::string>& paths, KernelOptions options)
-    : session_(std::make_unique<Session>(paths, std::move(options))) {}
+    : session_(std::make_unique<kernel::Session>(open(paths), machine_options(std::move(options)))) {}
 Kernel::Kernel(Kernel&& other) noexcept = default;
 Kernel& Kernel::operator=(Kernel&& other) noexcept = default;
 Kernel::~Kernel() = default;
@@ -81,7 +47,7 @@ const vmcoreinfo::VmcoreInfo& Kernel::note() const {
 }
 
 std::vector<std::string> Kernel::warnings() const {
-  return session_->with_machine([](const machine::Machine& machine) { return machine.warnings(); });
+  return session_->warnings();
 }
 
 const machine::Fact& Kernel::fact(machine::FactId id) const {
@@ -106,29 +72,41 @@ machine::VirtRead Kernel::read(VirtAddr address, std::span<std::byte> out) const
 }
 
 uint64_t Kernel::read_number(VirtAddr address, size_t size) const {
-  std::array<std::byte, sizeof(uint64_t)> bytes{};
-  const auto [done, end, state] = read(address, std::span(bytes).first(size));
-  if (done != size)
-    throw FaultError(fmt::format("{}: {} bytes at {:#x} cannot be read: {:#x} is {}", image().path, size,
-                                 address.value, (address + done).value,
-                                 end == machine::WalkEnd::mapped ? describe(state) : describe(end)),
-                     address + done, end, state);
-  const ByteOrder order = image().byte_order;
-  switch (size) {
-    case 1:
-      return load<uint8_t>(bytes.data(), order);
-    case 2:
-      return load<uint16_t>(bytes.data(), order);
-    case 4:
-      return load<uint32_t>(bytes.data(), order);
-    default:
-      return load<uint64_t>(bytes.data(), order);
-  }
+  return session_->read_number(address, size, nullptr);
 }
 
 machine::Translation Kernel::translate(VirtAddr address) const {
   const machine::Walk walk = session_->space().walk(address);
   return static_cast<const machine::Translation&>(walk);
+}
+
+std::vector<symbol::Symbol> Kernel::symbols(std::string_view name) const {
+  return session_->find_symbols(name);
+}
+
+std::optional<symbol::NearSymbol> Kernel::symbol_at(VirtAddr address) const {
+  return session_->nearest_symbol(address);
+}
+
+type::Type Kernel::type(std::string_view text) const {
+  return session_->types().resolve(text);
+}
+
+Value Kernel::operator[](std::string_view name) const {
+  return session_->global(name);
+}
+
+Value Kernel::object(std::string_view type, VirtAddr address) const {
+  return session_->object(kernel::type_by_word(*session_, type), address);
+}
+
+Value Kernel::evaluate(std::string_view expression) const {
+  return session_->evaluate(expression);
+}
+
+Walked Kernel::tasks() const {
+  kernel::TaskList list = kernel::all_tasks(*session_);
+  return {std::move(list.tasks), list.faults.empty() ? "" : list.faults.front()};
 }
 
 pages::Census Kernel::census(const pages::CensusOptions& options) const {

@@ -107,6 +107,10 @@ class Machine {
   VirtAddr symbol(std::string_view name);
   /// The 8-byte or 4-byte value of a variable of the kernel image. Throws likewise.
   uint64_t variable(std::string_view name, unsigned size = 8);
+  /// What one of the tables says of the symbols that facts need, and whether it can be used.
+  const SymbolTable& symbol_table(Source source);
+  /// The kernel's own symbol table. Throws NotFound where it cannot be used.
+  const decode::Kallsyms& kallsyms();
   /// What the kernel was built with: the user's file where it fits, else what is found.
   const KernelConfig& config();
   /// The array of pointers to memory sections. Throws an Error that says why there is none.
@@ -123,7 +127,6 @@ class Machine {
   SymbolTable read_kallsyms();
   std::vector<Source> symbol_sources() const;
   SymbolTable read_symbol_table(Source source);
-  const SymbolTable& symbol_table(Source source);
 
   std::unique_ptr<image::MemoryImage> image_;
   Options options_;
@@ -133,6 +136,7 @@ class Machine {
   enum class State { unknown, asking, known };
   std::array<State, kFactCount> states_{};
   std::vector<Fact> facts_;
+  std::optional<decode::Kallsyms> kallsyms_;
   std::map<Source, SymbolTable> symbol_tables_;  // those that were asked for
   std::optional<KernelConfig> config_;
   std::string config_refused_;         // why the user's file is not used

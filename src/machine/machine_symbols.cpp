@@ -92,7 +92,8 @@ decode::Kallsyms Machine::load_kallsyms() {
 SymbolTable Machine::read_kallsyms() {
   SymbolTable table;
   try {
-    const decode::Kallsyms kallsyms = load_kallsyms();
+    if (!kallsyms_) kallsyms_.emplace(load_kallsyms());
+    const decode::Kallsyms& kallsyms = *kallsyms_;
     for (const auto& found : kallsyms.find(wanted_symbols()))
       table.symbols.addresses[found.name].insert(found.address);
     table.damaged = kallsyms.damaged();
@@ -100,6 +101,13 @@ SymbolTable Machine::read_kallsyms() {
     table.failure = error.what();
   }
   return table;
+}
+
+const decode::Kallsyms& Machine::kallsyms() {
+  need_number(FactId::phys_base);
+  const SymbolTable& table = symbol_table(Source::kallsyms);
+  if (!kallsyms_) throw NotFound(table.failure);
+  return *kallsyms_;
 }
 
 // The kernel's own first.

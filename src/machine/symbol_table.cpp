@@ -42,8 +42,9 @@ std::vector<std::string_view> names_to_find(const vmcoreinfo::VmcoreInfo& note) 
 }
 
 // A text of any size, piece by piece: /proc/kallsyms has 10 MB and no size.
-decode::FoundSymbols read_text(const File& file, const std::vector<std::string_view>& names) {
-  decode::SymbolTextParser parser(names);
+decode::FoundSymbols read_text(const File& file, const std::vector<std::string_view>& names,
+                               const decode::VisitFileSymbol& visit = {}) {
+  decode::SymbolTextParser parser(names, visit);
   constexpr size_t kPiece = size_t{1} << 18;
   constexpr uint64_t kMost = uint64_t{1} << 30;
   std::vector<std::byte> piece(kPiece);
@@ -59,10 +60,11 @@ decode::FoundSymbols read_text(const File& file, const std::vector<std::string_v
   return parser.finish();
 }
 
-decode::FoundSymbols read_elf(const File& file, const std::vector<std::string_view>& names) {
+decode::FoundSymbols read_elf(const File& file, const std::vector<std::string_view>& names,
+                              const decode::VisitFileSymbol& visit = {}) {
   try {
     return decode::read_elf_symbols(
-        [&](uint64_t offset, std::span<std::byte> out) { return file.read_at(offset, out); }, names);
+        [&](uint64_t offset, std::span<std::byte> out) { return file.read_at(offset, out); }, names, visit);
   } catch (const FormatError& error) {
     throw FormatError(fmt::format("{}: a damaged ELF file: {}", file.path(), error.what()), error.offset());
   }
@@ -210,11 +212,20 @@ SymbolTable read_symbol_file(const std::string& path, const vmcoreinfo::VmcoreIn
   return table;
 }
 
+void for_each_file_symbol(const std::string& path, const decode::VisitFileSymbol& visit) {
+  const File file = File::open(path);
+  if (is_elf(file))
+    read_elf(file, {}, visit);
+  else
+    read_text(file, {}, visit);
+}
+
 void prove_symbol_file(Machine& machine, SymbolTable& table) {
   const auto shift = common_shift(table, machine.note());
   if (!shift) return;
   table.failure = doubts(machine, table, *shift);
   if (!table.failure.empty()) return;
+  table.shift = shift->distance;
   for (auto& [name, addresses] : table.symbols.addresses) {
     std::set<VirtAddr> moved;
     for (const VirtAddr address : addresses) moved.insert(address + shift->distance);

@@ -18,6 +18,7 @@ struct SymbolTable {
   decode::FoundSymbols symbols;
   std::string failure;  ///< why it cannot be used; empty where it can
   size_t damaged = 0;   ///< symbols whose names cannot be read
+  uint64_t shift = 0;   ///< how far KASLR moved the kernel from the addresses in the file
 
   /// Throws NotFound where the table cannot be used, has no such name, or has it at several addresses.
   VirtAddr at(std::string_view name) const;
@@ -30,6 +31,9 @@ SymbolTable read_proc_kallsyms(const std::string& path, const vmcoreinfo::Vmcore
 /// A vmlinux, a System.map or a copy of /proc/kallsyms that the user gives, told apart by content. Nothing is
 /// proven yet. Throws AccessError where it cannot be read, FormatError where it holds no symbols.
 SymbolTable read_symbol_file(const std::string& path, const vmcoreinfo::VmcoreInfo& note);
+
+/// Shows every symbol of such a file, at the address that it has there. Throws likewise.
+void for_each_file_symbol(const std::string& path, const decode::VisitFileSymbol& visit);
 
 /// Whether `table` is that of the machine's kernel, and where KASLR moved it. All symbols that it and the
 /// note have must be one multiple of 2 MiB apart, and its build-id must be the note's; where it has none,

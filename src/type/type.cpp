@@ -209,35 +209,4 @@ std::string Type::declaration(std::string_view name) const {
   return Declaration().declare(*this, std::string(name));
 }
 
-Type DerivedTypes::add(const TypeInfo& wanted) {
-  const std::lock_guard lock(derived_mutex_);
-  for (size_t i = 0; i < derived_.size(); ++i)
-    if (derived_[i].kind == wanted.kind && derived_[i].target == wanted.target &&
-        derived_[i].count == wanted.count)
-      return {this, static_cast<uint32_t>(i)};
-  derived_.push_back(wanted);
-  return {this, static_cast<uint32_t>(derived_.size() - 1)};
-}
-
-Type DerivedTypes::pointer_to(Type target) {
-  TypeInfo info;
-  info.kind = Kind::pointer;
-  info.size = word_size();
-  info.target = target;
-  return add(info);
-}
-
-Type DerivedTypes::array_of(Type element, uint64_t count) {
-  TypeInfo info;
-  info.kind = Kind::array;
-  info.target = element;
-  info.count = count;
-  return add(info);
-}
-
-TypeInfo DerivedTypes::describe(uint32_t id) const {
-  const std::lock_guard lock(derived_mutex_);
-  return derived_.at(id);
-}
-
 }  // namespace kvista::type

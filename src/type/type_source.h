@@ -36,19 +36,4 @@ class TypeSource {
   mutable std::unordered_map<uint32_t, std::unique_ptr<Entry>> known_;
 };
 
-/// Pointers to and arrays of types that a table may not have.
-class DerivedTypes final : public TypeSource {
- public:
-  using TypeSource::TypeSource;
-  Type pointer_to(Type target);
-  Type array_of(Type element, uint64_t count);
-
- private:
-  TypeInfo describe(uint32_t id) const override;
-  Type add(const TypeInfo& wanted);
-
-  mutable std::mutex derived_mutex_;
-  std::vector<TypeInfo> derived_;
-};
-
 }  // namespace kvista::type

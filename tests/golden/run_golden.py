@@ -198,10 +198,8 @@ def check_json(kvista: str, command: str, outcome: Outcome) -> list[str]:
     words = shlex.split(command)
     if "--json" not in words or outcome.status == 3:
         return []
-    known = ("info", "mem-usage", "dmesg", "vmcoreinfo", "vtop", "struct", "union", "enum", "whatis")
-    name = next((word for word in words if word in known), None)
-    if name is None:
-        return [f"RUN {command}: which schema?"]
+    # Before the command stand only -c and its image.
+    name = next(word for at, word in enumerate(words) if at > 0 and word[0] != "-" and words[at - 1] != "-c")
     printed = subprocess.run([kvista, "schema", name], check=True, capture_output=True, text=True).stdout
     return schema.faults_of(printed, outcome.stdout)
 

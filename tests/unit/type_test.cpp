@@ -4,6 +4,7 @@
 
 #include "images/btf_builder.h"
 #include "type/btf_types.h"
+#include "type/derived_types.h"
 #include "unit/failure.h"
 
 namespace kvista::type {

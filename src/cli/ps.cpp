@@ -1,0 +1,273 @@
+// kvista ps: tasks, as crash's users know them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cli/command.h"
+#include "kernel/system.h"
+#include "kernel/tasks.h"
+#include "kvista/vmcoreinfo.h"
+
+namespace kvista::cli {
+namespace {
+
+using kernel::Session;
+using kernel::Task;
+
+constexpr uint64_t kKib = 1024;
+constexpr uint64_t kNanoseconds = 1'000'000'000;
+
+TableSpec tasks_spec() {
+  return {
+      "tasks",
+      "every task: processes, their threads, the kernel's own, each CPU's idle task",
+      Layout::grid,
+      {{"marker", "", Type::text, "", "> runs on its CPU", Show::only_text},
+       {"pid", "PID", Type::integer, "", "of the task; a process's is its first thread's"},
+       {"tgid", "TGID", Type::integer, "", "the process that the task is of", Show::only_json},
+       {"ppid", "PPID", Type::integer, "", "the parent process"},
+       {"cpu", "CPU", Type::integer, "", "that it runs on, or ran on last"},
+       {"task", "TASK", Type::hex, "", "where its struct task_struct is"},
+       {"state", "ST", Type::text, "",
+        "RU running, IN interruptible, UN uninterruptible, ID idle, ST stopped, TR traced, ZO zombie, DE "
+        "dead, PA "
+        "parked, WA waking, NE new"},
+       {"mem_percent", "%MEM", Type::real, "%", "of memory, by rss_kib"},
+       {"vsz_kib", "VSZ", Type::integer, "KiB", "virtual memory"},
+       {"rss_kib", "RSS", Type::integer, "KiB", "resident memory"},
+       {"command", "COMM", Type::text, "", "the name, in brackets where it is the kernel's own",
+        Show::only_text},
+       {"comm", "COMM", Type::text, "", "the name", Show::only_json},
+       {"kernel_thread", "KERNEL THREAD", Type::boolean, "", "whether it is the kernel's own",
+        Show::only_json},
+       {"active", "ACTIVE", Type::boolean, "", "whether it runs on its CPU", Show::only_json},
+       {"start_time", "START TIME", Type::integer, "ns", "after the kernel started", Show::only_json},
+       {"user_time", "USER TIME", Type::integer, "ns", "that it ran by itself", Show::only_json},
+       {"system_time", "SYSTEM TIME", Type::integer, "ns", "that it ran in the kernel", Show::only_json}}};
+}
+
+// A line for people, and what it says of which task.
+TableSpec details_spec(const char* name, const char* description) {
+  return {name,
+          description,
+          Layout::lines,
+          {{"line", "LINE", Type::text, "", "the task", Show::only_text},
+           {"of", "OF", Type::integer, "", "the pid of the task that was asked for", Show::only_json},
+           {"depth", "DEPTH", Type::integer, "", "how far it is from the task, or from the first",
+            Show::only_json},
+           {"pid", "PID", Type::integer, "", "", Show::only_json},
+           {"task", "TASK", Type::hex, "", "", Show::only_json},
+           {"cpu", "CPU", Type::integer, "", "", Show::only_json},
+           {"comm", "COMM", Type::text, "", "", Show::only_json}}};
+}
+TableSpec parents_spec() {
+  return details_spec("parents", "with -p: the line of each task's parents, the first of all first");
+}
+TableSpec children_spec() {
+  return details_spec("children", "with -c: each task and its children");
+}
+TableSpec times_spec() {
+  return {"times",
+          "with -t: how long each task has run",
+          Layout::grid,
+          {{"pid", "PID", Type::integer, "", "of the task"},
+           {"task", "TASK", Type::hex, "", "where its struct task_struct is"},
+           {"run_time", "RUN TIME", Type::text, "", "since it was started: days, hours, minutes, seconds"},
+           {"start_time", "START TIME", Type::integer, "ns", "after the kernel started"},
+           {"user_time", "UTIME", Type::integer, "ns", "that it ran by itself"},
+           {"system_time", "STIME", Type::integer, "ns", "that it ran in the kernel"},
+           {"comm", "COMM", Type::text, "", "the name"}}};
+}
+TableSpec states_spec() {
+  return {"states",
+          "with -S: how many tasks are in each state",
+          Layout::grid,
+          {{"state", "ST", Type::text, "", "as in the table of tasks"},
+           {"tasks", "TASKS", Type::integer, "", "how many"}}};
+}
+
+std::string shown_name(const Task& task) {
+  return task.is_kernel_thread ? fmt::format("[{}]", task.comm) : task.comm;
+}
+
+Row row_of(const Task& task) {
+  return {std::string(task.is_active ? ">" : ""),
+          task.pid,
+          task.tgid,
+          task.ppid,
+          task.cpu,
+          Hex{task.address.value},
+          task.state,
+          task.mem_percent,
+          task.vsz / kKib,
+          task.rss / kKib,
+          shown_name(task),
+          task.comm,
+          task.is_kernel_thread,
+          task.is_active,
+          task.start_time,
+          task.user_time,
+          task.system_time};
+}
+
+Row detail_row(const Task& task, uint64_t of, unsigned depth) {
+  return {fmt::format("{}PID: {}  TASK: {:x}  CPU: {}  COMMAND: \"{}\"", std::string(depth, ' '), task.pid,
+                      task.address.value, task.cpu, task.comm),
+          of,
+          uint64_t{depth},
+          task.pid,
+          Hex{task.address.value},
+          task.cpu,
+          task.comm};
+}
+
+bool is_meant(const Task& task, const std::string& text) {
+  const auto decimal = vmcoreinfo::parse_number(text, false);
+  const auto address = vmcoreinfo::parse_number(text, true);
+  return task.comm == text || (decimal && task.pid == *decimal) ||
+         (address && task.address.value == *address);
+}
+
+bool is_wanted(const Task& task, const Invocation& invocation) {
+  if (invocation.flag("-k") && !task.is_kernel_thread) return false;
+  if (invocation.flag("-u") && task.is_kernel_thread) return false;
+  if (invocation.flag("-G") && task.pid != task.tgid) return false;
+  if (invocation.flag("-A") && !task.is_active) return false;
+  const auto& operands = invocation.operands;
+  return operands.empty() || std::any_of(operands.begin(), operands.end(),
+                                         [&](const std::string& text) { return is_meant(task, text); });
+}
+
+// The tasks in an image, and how they hang together.
+struct Tasks {
+  std::vector<Task> all;
+  std::map<VirtAddr, const Task*> by_address;
+  std::vector<std::string> faults;
+};
+
+Tasks read_tasks(const Session& session) {
+  Tasks tasks;
+  kernel::TaskList list = kernel::all_tasks(session);
+  tasks.faults = std::move(list.faults);
+  kernel::TaskReader reader(session);
+  size_t unreadable = 0;
+  std::string why;
+  for (const Value& object : list.tasks) try {
+      tasks.all.push_back(reader.read(object));
+    } catch (const Error& error) {
+      if (unreadable++ == 0) why = error.what();
+    }
+  if (unreadable > 0)
+    tasks.faults.push_back(fmt::format("{} tasks cannot be read, the first: {}", unreadable, why));
+  for (const Task& task : tasks.all) tasks.by_address[task.address] = &task;
+  return tasks;
+}
+
+void add_parents(const Tasks& tasks, const Task& task, Table& table) {
+  std::vector<const Task*> line = {&task};
+  constexpr size_t kMost = 10'000;  // parents may lead in a circle
+  for (const Task* at = &task; at->pid != 0 && line.size() < kMost;) {
+    const auto parent = tasks.by_address.find(at->parent);
+    if (parent == tasks.by_address.end() || std::find(line.begin(), line.end(), parent->second) != line.end())
+      break;
+    at = parent->second;
+    line.push_back(at);
+  }
+  for (size_t i = line.size(); i-- > 0;)
+    table.rows.push_back(detail_row(*line[i], task.pid, static_cast<unsigned>(line.size() - 1 - i)));
+}
+
+void add_children(const Tasks& tasks, const Task& task, Table& table) {
+  table.rows.push_back(detail_row(task, task.pid, 0));
+  for (const Task& child : tasks.all)
+    if (child.parent == task.address && child.pid == child.tgid && child.pid != 0)
+      table.rows.push_back(detail_row(child, task.pid, 1));
+}
+
+std::string run_time(uint64_t seconds) {
+  const uint64_t days = seconds / 86400;
+  const std::string clock =
+      fmt::format("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+  return days == 0 ? clock : fmt::format("{} day{} {}", days, days == 1 ? "" : "s", clock);
+}
+
+void add_times(const Task& task, uint64_t now, Table& table) {
+  const uint64_t age = now > task.start_time ? (now - task.start_time) / kNanoseconds : 0;
+  table.rows.push_back({task.pid, Hex{task.address.value}, run_time(age), task.start_time, task.user_time,
+                        task.system_time, task.comm});
+}
+
+// Since the kernel started, without the time that it slept: what start times count. The clock's cycles since
+// its last update are left out.
+uint64_t monotonic_now(const Session& session) {
+  try {
+    const Value clock = kernel::timekeeper(session);
+    return static_cast<uint64_t>(clock["xtime_sec"].signed_number() +
+                                 clock["wall_to_monotonic"]["tv_sec"].signed_number()) *
+           kNanoseconds;
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
+void add_states(const std::vector<const Task*>& wanted, Table& table) {
+  std::map<std::string, uint64_t> states;
+  for (const Task* task : wanted) ++states[task->state];
+  for (const auto& [state, count] : states) table.rows.push_back({state, count});
+}
+
+Report run(const Invocation& invocation) {
+  return with_session(invocation, [&](const Session& session) {
+    const Tasks tasks = read_tasks(session);
+    Report report{"ps",
+                  {{tasks_spec(), {}},
+                   {parents_spec(), {}},
+                   {children_spec(), {}},
+                   {times_spec(), {}},
+                   {states_spec(), {}}},
+                  {},
+                  ExitStatus::complete};
+    std::vector<const Task*> wanted;
+    for (const Task& task : tasks.all)
+      if (is_wanted(task, invocation)) wanted.push_back(&task);
+    const uint64_t now = invocation.flag("-t") ? monotonic_now(session) : 0;
+    bool is_plain = true;
+    for (const char* other : {"-p", "-c", "-t", "-S"}) is_plain = is_plain && !invocation.flag(other);
+    for (const Task* task : wanted) {
+      if (is_plain) report.tables[0].rows.push_back(row_of(*task));
+      if (invocation.flag("-p")) add_parents(tasks, *task, report.tables[1]);
+      if (invocation.flag("-c")) add_children(tasks, *task, report.tables[2]);
+      if (invocation.flag("-t")) add_times(*task, now, report.tables[3]);
+    }
+    if (invocation.flag("-S")) add_states(wanted, report.tables[4]);
+    for (const std::string& fault : tasks.faults) add_missing(report, fault);
+    if (wanted.empty() && !invocation.operands.empty())
+      throw NotFound(fmt::format("no task is {}", fmt::join(invocation.operands, " or ")));
+    return report;
+  });
+}
+
+}  // namespace
+
+Command make_ps() {
+  std::vector<OptionSpec> options = {{"-k", "", "only the kernel's own tasks"},
+                                     {"-u", "", "only tasks of processes"},
+                                     {"-G", "", "only processes: no other threads of theirs"},
+                                     {"-A", "", "only tasks that run on a CPU"},
+                                     {"-p", "", "show each task's parents instead"},
+                                     {"-c", "", "show each task's children instead"},
+                                     {"-t", "", "show how long each task has run instead"},
+                                     {"-S", "", "show how many tasks are in each state instead"}};
+  for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
+  return {
+      "ps",
+      "list tasks",
+      "kvista -c vmcore ps -G\n  the processes, with state, memory and name; > stands before those that run",
+      {{"TASK", "show only this one: a pid, a task_struct's address, or a command's name", false, {}, true}},
+      options,
+      {tasks_spec(), parents_spec(), children_spec(), times_spec(), states_spec()},
+      run};
+}
+
+}  // namespace kvista::cli

@@ -1,0 +1,39 @@
+// Values as rows: what p, struct, list and tree show.
+#pragma once
+
+#include "cli/report.h"
+#include "kernel/format_value.h"
+#include "kernel/session.h"
+
+namespace kvista::cli {
+
+TableSpec value_spec();
+/// Adds a value, in text as "LABEL = value", or the value alone; returns how many of its parts cannot be
+/// read.
+size_t add_value(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
+                 kernel::Radix radix = kernel::Radix::as_c);
+/// Adds some members of a struct only, in its braces.
+size_t add_members(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
+                   const std::vector<std::string>& members, kernel::Radix radix = kernel::Radix::as_c);
+/// Adds a line of text that is no value.
+void add_line(Table& table, const std::string& text);
+/// Throws FaultError, which says why, where the first byte of a value cannot be read.
+void fail_where_unreadable(const kernel::Session& session, const Value& value);
+/// Says in the report that so many values cannot be read.
+void add_unreadable(Report& report, size_t faults);
+/// "tasks.next" of a value, through its members and pointers; "[3]" too.
+Value member_of(const Value& value, const std::string& path);
+
+/// "NAME.MEMBER,MEMBER" as commands take it.
+struct MemberList {
+  std::string name;
+  std::vector<std::string> members;
+};
+MemberList parse_members(const std::string& text);
+std::vector<std::string> split_at_commas(const std::string& text);
+
+/// An operand that is a place in memory: an expression, or as crash's users write it a number in hexadecimal
+/// without 0x. Throws UsageError.
+VirtAddr address_of(const kernel::Session& session, const std::string& text);
+
+}  // namespace kvista::cli

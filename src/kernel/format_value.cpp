@@ -1,0 +1,189 @@
+#include "kernel/format_value.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "kernel/session.h"
+
+namespace kvista::kernel {
+namespace {
+
+using type::Kind;
+using type::Type;
+
+constexpr unsigned kMostDepth = 24;
+constexpr size_t kMostLines = 100'000;
+constexpr uint64_t kMostElements = 4096;
+
+bool is_text(const Type& array) {
+  const Type element = array.resolved().target().resolved();
+  return element.kind() == Kind::character || (element.size() == 1 && element.name() == "char");
+}
+
+std::string quoted(std::string_view bytes) {
+  std::string text = "\"";
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\')
+      text += fmt::format("\\{}", c);
+    else if (c == '\n')
+      text += "\\n";
+    else if (byte < ' ' || byte >= 0x7f)
+      text += fmt::format("\\{:03o}", byte);
+    else
+      text += c;
+  }
+  return text + "\"";
+}
+
+std::string enumeration_text(const Value& value) {
+  const uint64_t number = value.number();
+  for (const type::Enumerator& one : value.type().enumerators())
+    if (one.value == number) return std::string(one.name);
+  return fmt::format("{}", static_cast<int64_t>(number));
+}
+
+std::string pointer_text(const Session& session, const Value& value, Radix radix) {
+  const uint64_t number = value.number();
+  std::string text = radix == Radix::decimal ? fmt::format("{}", number) : fmt::format("{:#x}", number);
+  if (value.type().resolved().target().is(Kind::function)) {
+    const std::string name = session.symbol_text(VirtAddr{number});
+    if (!name.empty()) text += fmt::format(" <{}>", name);
+  }
+  return text;
+}
+
+class Lines {
+ public:
+  Lines(const Session& session, Radix radix) : session_(session), radix_(radix) {}
+
+  void add(const Value& value, unsigned depth, const std::string& path, const std::string& label,
+           const std::string& tail) {
+    if (lines.size() > kMostLines || depth > kMostDepth)
+      throw FormatError(fmt::format("{} has too many members to be shown", value.expression()), 0);
+    const Type own = value.type().resolved();
+    if (own.is_compound()) return add_members(value, depth, path, label, tail);
+    if (own.kind() == Kind::array && !is_text(own)) return add_elements(value, depth, path, label, tail);
+    const std::string text = text_of(value);
+    lines.push_back({depth, label + text + tail, path, value.type().declaration(), text, value.address()});
+  }
+
+  std::vector<ValueLine> lines;
+  size_t faults = 0;
+
+ private:
+  std::string text_of(const Value& value) {
+    try {
+      return scalar_text(session_, value, radix_);
+    } catch (const FaultError& error) {
+      ++faults;
+      return fmt::format("<not readable: {}>", error.end() == machine::WalkEnd::mapped
+                                                   ? session_.image().describe_state(error.state())
+                                                   : machine::describe(error.end()));
+    }
+  }
+
+  void open(unsigned depth, const std::string& text) { lines.push_back({depth, text, {}, {}, {}, {}}); }
+
+  void add_members(const Value& value, unsigned depth, const std::string& path, const std::string& label,
+                   const std::string& tail) {
+    open(depth, label + "{");
+    const auto& members = value.type().members();
+    for (size_t i = 0; i < members.size(); ++i) {
+      const type::Member& member = members[i];
+      const std::string comma = i + 1 < members.size() ? "," : "";
+      if (member.name.empty()) {
+        if (!member.type.is_compound()) continue;  // bits that only fill up
+        const VirtAddr at = *value.address() + member.bit_offset / 8;
+        add(session_.object(member.type, at, value.expression()), depth + 1, path, "", comma);
+        continue;
+      }
+      const std::string name(member.name);
+      add(value[name], depth + 1, path.empty() ? name : path + "." + name, name + " = ", comma);
+    }
+    open(depth, "}" + tail);
+  }
+
+  // Neighbours of one value are shown once, with their number.
+  void add_elements(const Value& value, unsigned depth, const std::string& path, const std::string& label,
+                    const std::string& tail) {
+    const Type own = value.type().resolved();
+    const uint64_t count = std::min(own.count(), kMostElements);
+    const bool is_simple = !own.target().is_compound() && !own.target().is(Kind::array);
+    if (is_simple) {
+      const std::string text = simple_elements(value, count, own.count());
+      lines.push_back({depth, label + text + tail, path, value.type().declaration(), text, value.address()});
+      return;
+    }
+    open(depth, label + "{");
+    for (uint64_t i = 0; i < count; ++i)
+      add(value[i], depth + 1, fmt::format("{}[{}]", path, i), "", i + 1 < count ? "," : "");
+    if (count < own.count()) open(depth + 1, fmt::format("... {} elements in all", own.count()));
+    open(depth, "}" + tail);
+  }
+
+  std::string simple_elements(const Value& value, uint64_t count, uint64_t all) {
+    std::string text = "{";
+    for (uint64_t i = 0; i < count;) {
+      const std::string one = text_of(value[i]);
+      uint64_t next = i + 1;
+      while (next < count && text_of(value[next]) == one) ++next;
+      text += i == 0 ? "" : ", ";
+      text += next - i > 4 ? fmt::format("{} <repeats {} times>", one, next - i) : one;
+      if (next - i <= 4)
+        for (uint64_t k = i + 1; k < next; ++k) text += ", " + one;
+      i = next;
+    }
+    return text + (count < all ? ", ...}" : "}");
+  }
+
+  const Session& session_;
+  Radix radix_;
+};
+
+}  // namespace
+
+std::string scalar_text(const Session& session, const Value& value, Radix radix) {
+  const Type own = value.type().resolved();
+  switch (own.kind()) {
+    case Kind::pointer:
+      return pointer_text(session, value, radix);
+    case Kind::boolean:
+      return value.number() == 0 ? "false" : "true";
+    case Kind::enumeration:
+      return enumeration_text(value);
+    case Kind::array:
+      return own.count() == 0 ? "{}" : quoted(value.text());
+    case Kind::function: {
+      const std::string name = session.symbol_text(VirtAddr{value.number()});
+      return fmt::format("{{{}}} {:#x}{}", own.declaration(), value.number(),
+                         name.empty() ? "" : fmt::format(" <{}>", name));
+    }
+    case Kind::floating:
+      throw UsageError(
+          fmt::format("{} is a {}, which kernels do not keep", value.expression(), own.declaration()));
+    default:
+      break;
+  }
+  const uint64_t number = value.number();
+  if (radix == Radix::hexadecimal) {
+    const unsigned bits = static_cast<unsigned>(own.size()) * 8;
+    return fmt::format("{:#x}", bits < 64 && bits > 0 ? number & ((uint64_t{1} << bits) - 1) : number);
+  }
+  const bool is_char = own.kind() == Kind::character || own.name() == "char";
+  std::string text =
+      own.is_signed() ? fmt::format("{}", static_cast<int64_t>(number)) : fmt::format("{}", number);
+  if (is_char && number >= ' ' && number < 0x7f) text += fmt::format(" '{}'", static_cast<char>(number));
+  return text;
+}
+
+std::vector<ValueLine> value_lines(const Session& session, const Value& value, Radix radix, size_t* faults) {
+  Lines lines(session, radix);
+  lines.add(value, 0, {}, {}, {});
+  if (faults != nullptr) *faults = lines.faults;
+  return std::move(lines.lines);
+}
+
+}  // namespace kvista::kernel

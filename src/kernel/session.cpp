@@ -1,0 +1,372 @@
+#include "kernel/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/endian.h"
+#include "base/error.h"
+#include "kernel/evaluate.h"
+#include "kernel/modules.h"
+#include "type/kernel_btf.h"
+#include "type/module_btf.h"
+
+namespace kvista::kernel {
+namespace {
+
+constexpr unsigned kMostCpus = 1 << 16;
+
+TypeTables read_tables(const Session& session) {
+  TypeTables tables;
+  try {
+    tables.kernel =
+        session.with_machine([](machine::Machine& machine) { return type::read_kernel_types(machine); });
+  } catch (const Error& error) {
+    tables.why_not = error.what();
+  }
+  tables.read_modules = [&session](const type::BtfTypes& kernel) {
+    return session.with_machine(
+        [&](machine::Machine& machine) { return type::read_module_types(machine, kernel); });
+  };
+  return tables;
+}
+
+}  // namespace
+
+std::string to_text(const Path* path) {
+  constexpr size_t kMostSteps = 64;
+  std::vector<const Path*> steps;
+  for (; path != nullptr && steps.size() < kMostSteps; path = path->from.get()) steps.push_back(path);
+  std::string text = path == nullptr ? "" : "...";
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    switch ((*step)->step) {
+      case Path::Step::name:
+        text += (*step)->name;
+        break;
+      case Path::Step::member:
+        text += "." + (*step)->name;
+        break;
+      case Path::Step::arrow:
+        text += "->" + (*step)->name;
+        break;
+      case Path::Step::index:
+        text += fmt::format("[{}]", (*step)->index);
+        break;
+      case Path::Step::dereference:
+        text = "(*" + text + ")";
+        break;
+      case Path::Step::address:
+        text = "&" + text;
+        break;
+    }
+  }
+  return text;
+}
+
+const Session& session_of(const Value& value) {
+  if (value.session_ == nullptr) throw UsageError("this value is of no kernel");
+  return *value.session_;
+}
+
+Session::Session(std::unique_ptr<image::MemoryImage> image, machine::Options options)
+    : machine_(std::move(image), std::move(options)) {}
+
+const machine::AddressSpace& Session::space() const {
+  return space_.get(
+      [this] { return with_machine([](machine::Machine& machine) { return machine.kernel_space(); }); });
+}
+
+const symbol::KernelSymbols& Session::symbols() const {
+  return *symbols_.get([this] {
+    return with_machine(
+        [](machine::Machine& machine) { return std::make_unique<symbol::KernelSymbols>(machine); });
+  });
+}
+
+const symbol::SymbolList& Session::module_symbols() const {
+  return *module_symbols_.get([this] {
+    std::string fault;
+    auto list = std::make_unique<symbol::SymbolList>(read_module_symbols(*this, fault));
+    const std::lock_guard lock(warnings_mutex_);
+    if (!fault.empty()) warnings_.push_back(fault);
+    return list;
+  });
+}
+
+const TypeNames& Session::types() const {
+  return *types_.get([this] {
+    TypeTables tables = read_tables(*this);
+    const std::lock_guard lock(warnings_mutex_);
+    if (tables.kernel && !tables.kernel->btf().damage().empty())
+      warnings_.push_back(tables.kernel->btf().damage());
+    return std::make_unique<TypeNames>(std::move(tables), word_size());
+  });
+}
+
+std::vector<std::string> Session::warnings() const {
+  std::vector<std::string> all =
+      with_machine([](const machine::Machine& machine) { return machine.warnings(); });
+  const std::lock_guard lock(warnings_mutex_);
+  all.insert(all.end(), warnings_.begin(), warnings_.end());
+  return all;
+}
+
+// --- symbols ---
+
+std::vector<symbol::Symbol> Session::find_symbols(std::string_view name) const {
+  std::vector<symbol::Symbol> found = symbols().find(name);
+  for (symbol::Symbol& one : module_symbols().find(name)) found.push_back(std::move(one));
+  return found;
+}
+
+std::optional<symbol::NearSymbol> Session::nearest_symbol(VirtAddr address) const {
+  if (auto found = symbols().nearest(address)) return found;
+  const auto module = module_at(*this, address);
+  if (!module) return std::nullopt;
+  auto found = module_symbols().nearest(address);
+  if (!found || found->symbol.module != module->name) return std::nullopt;
+  return found;
+}
+
+std::string Session::symbol_text(VirtAddr address) const {
+  try {
+    const auto near = nearest_symbol(address);
+    if (!near) return {};
+    std::string text = near->symbol.name;
+    if (near->offset != 0) text += fmt::format("+{:#x}", near->offset);
+    if (!near->symbol.module.empty()) text += fmt::format(" [{}]", near->symbol.module);
+    return text;
+  } catch (const Error&) {
+    return {};  // an address without a name is still an address
+  }
+}
+
+// --- memory ---
+
+void Session::fail(VirtAddr address, size_t size, const machine::VirtRead& read, const Path* what) const {
+  const VirtAddr bad = address + read.done;
+  const std::string why =
+      read.end == machine::WalkEnd::mapped ? image().describe_state(read.state) : machine::describe(read.end);
+  const std::string name = to_text(what);
+  const std::string subject = name.empty() ? fmt::format("{} byte{}", size, size == 1 ? "" : "s") : name;
+  const std::string place = bad == address ? "" : fmt::format(": {:#x}", bad.value);
+  throw FaultError(fmt::format("{} at {:#x} cannot be read{}{} {}", subject, address.value, place,
+                               place.empty() ? ": it is" : " is", why),
+                   bad, read.end, read.state);
+}
+
+void Session::read(VirtAddr address, std::span<std::byte> out, const Path* what) const {
+  const machine::VirtRead got = space().read(address, out);
+  if (got.done != out.size()) fail(address, out.size(), got, what);
+}
+
+uint64_t Session::read_number(VirtAddr address, size_t size, const Path* what) const {
+  std::array<std::byte, sizeof(uint64_t)> bytes{};
+  const auto wanted = std::span(bytes).first(size);
+  read(address, wanted, what);
+  return load_sized(wanted, byte_order());
+}
+
+// --- variables ---
+
+Value Session::object(type::Type type, VirtAddr at, std::string name) const {
+  Value value;
+  value.session_ = this;
+  value.type_ = type;
+  value.address_ = at;
+  value.place_ = Value::Place::memory;
+  if (name.empty())
+    name = fmt::format("(*({}){:#x})", types().derived().pointer_to(type).declaration(), at.value);
+  value.path_ = std::make_shared<const Path>(Path{Path::Step::name, std::move(name), 0, nullptr});
+  return value;
+}
+
+Value Session::number(type::Type type, uint64_t number, std::string name) const {
+  Value value;
+  value.session_ = this;
+  value.type_ = type;
+  value.number_ = number;
+  if (!name.empty())
+    value.path_ = std::make_shared<const Path>(Path{Path::Step::name, std::move(name), 0, nullptr});
+  return value;
+}
+
+namespace {
+
+bool holds(const Session& session, const Requirement& one) {
+  if (one.is_symbol) return session.has_global(one.name) != one.is_absent;
+  bool found = false;
+  for (const type::Kind kind : {type::Kind::structure, type::Kind::union_type})
+    if (const auto type = session.types().kernel_type(one.name, kind))
+      found = found || one.member.empty() || type->find_member(one.member);
+  return found != one.is_absent;
+}
+
+bool holds(const Session& session, const GlobalDeclaration& declaration) {
+  return std::all_of(declaration.requirements.begin(), declaration.requirements.end(),
+                     [&](const Requirement& one) { return holds(session, one); });
+}
+
+// An array whose length is not declared goes on up to the next symbol.
+type::Type with_length(const Session& session, type::Type type, VirtAddr at) {
+  if (type.kind() != type::Kind::array || type.info().count != 0 || type.target().size() == 0) return type;
+  const auto near = session.symbols().nearest(at);
+  if (!near || !near->size || near->offset != 0) return type;
+  return session.types().derived().array_of(type.target(), *near->size / type.target().size());
+}
+
+}  // namespace
+
+namespace {
+
+bool is_text(const symbol::Symbol& symbol) {
+  return std::string_view("tTwW").find(symbol.type) != std::string_view::npos;
+}
+
+}  // namespace
+
+type::Type Session::type_of_global(const symbol::Symbol& symbol, bool& is_per_cpu) const {
+  const type::BtfTypes* btf = types().kernel();
+  if (btf != nullptr) {
+    if (const auto found = btf->variable(symbol.name)) {
+      is_per_cpu = true;  // BTF has no others: tools/lib/bpf, pahole --btf_encode_force
+      return *found;
+    }
+  }
+  for (const GlobalDeclaration& one : declarations_of(symbol.name)) try {
+      if (!holds(*this, one)) continue;
+      is_per_cpu = one.is_per_cpu;
+      return with_length(*this, types().resolve(one.declaration.type, TypeNames::Of::kernel), symbol.address);
+    } catch (const NotFound&) {
+      // Another kernel's form: the next is tried.
+    }
+  // Last, because some kernels have T for variables that are exported (7.2).
+  if (btf != nullptr)
+    if (const auto found = btf->function(symbol.name)) {
+      const auto& members = found->members();
+      const bool is_empty = members.empty() && found->target().kind() == type::Kind::nothing;
+      if (!is_empty || is_text(symbol)) return *found;
+    }
+  return {};
+}
+
+Value Session::of_symbol(const symbol::Symbol& symbol) const {
+  bool is_per_cpu = false;
+  const type::Type type = symbol.module.empty() ? type_of_global(symbol, is_per_cpu) : type::Type();
+  Value value = object(type, symbol.address, symbol.name);
+  if (is_per_cpu) value.place_ = Value::Place::per_cpu;
+  return value;
+}
+
+bool Session::has_global(std::string_view name) const {
+  return !symbols().find(name).empty();
+}
+
+Value Session::of_symbols(std::string_view name, const std::vector<symbol::Symbol>& found) const {
+  std::set<VirtAddr> addresses;
+  for (const symbol::Symbol& one : found) addresses.insert(one.address);
+  if (addresses.size() > 1) {
+    std::string all;
+    for (const symbol::Symbol& one : found)
+      all += fmt::format("{}{:#x}{}", all.empty() ? "" : ", ", one.address.value,
+                         one.module.empty() ? "" : fmt::format(" [{}]", one.module));
+    throw UsageError(fmt::format("{} is ambiguous: there are {}", name, all));
+  }
+  return of_symbol(found.front());
+}
+
+std::optional<Value> Session::find_own(std::string_view name) const {
+  const std::vector<symbol::Symbol> found = symbols().find(name);
+  if (!found.empty()) return of_symbols(name, found);
+  if (const auto value = types().enumerator(name))
+    return number(types().basic("long"), *value, std::string(name));
+  return std::nullopt;
+}
+
+void Session::fail_unknown(std::string_view name) const {
+  throw NotFound(
+      fmt::format("there is no symbol or enumerator {}{}", name,
+                  symbols().functions_only()
+                      ? ": the kernel's table has functions only (CONFIG_KALLSYMS_ALL is off): give "
+                        "--symbols a vmlinux or System.map"
+                      : ""));
+}
+
+Value Session::own_global(std::string_view name) const {
+  const auto own = find_own(name);
+  if (!own) fail_unknown(name);
+  return *own;
+}
+
+Value Session::global(std::string_view name) const {
+  if (const auto own = find_own(name)) return *own;
+  const std::vector<symbol::Symbol> found = module_symbols().find(name);
+  if (found.empty()) fail_unknown(name);
+  return of_symbols(name, found);
+}
+
+Value Session::evaluate(std::string_view expression) const {
+  return kernel::evaluate(*this, expression);
+}
+
+// --- CPUs ---
+
+uint64_t Session::per_cpu_offset(unsigned cpu) const {
+  const auto& cpus = possible_cpus();
+  if (!std::binary_search(cpus.begin(), cpus.end(), cpu))
+    throw NotFound(fmt::format("there is no CPU {}: possible are {} to {}", cpu, cpus.front(), cpus.back()));
+  const auto found = symbols().find("__per_cpu_offset");
+  if (found.empty()) return 0;  // a kernel for one CPU (CONFIG_SMP is off)
+  const VirtAddr at = found.front().address + uint64_t{cpu} * word_size();
+  const Path path{Path::Step::name, fmt::format("__per_cpu_offset[{}]", cpu), 0, nullptr};
+  return read_number(at, word_size(), &path);
+}
+
+namespace {
+
+unsigned most_cpus(const Session& session) {
+  const Path path{Path::Step::name, "nr_cpu_ids", 0, nullptr};
+  if (const auto count = session.symbols().find("nr_cpu_ids"); !count.empty())
+    return static_cast<unsigned>(session.read_number(count.front().address, 4, &path));
+  const auto type = session.types().kernel_type("cpumask", type::Kind::structure);
+  return type ? static_cast<unsigned>(type->size() * 8) : kMostCpus;
+}
+
+// The bits of a mask of CPUs; CPU 0 alone where that cannot be read.
+std::vector<unsigned> cpus_of(const Session& session, const char* name) {
+  std::vector<unsigned> cpus;
+  try {
+    const auto mask = session.symbols().find(name);
+    if (mask.empty()) return {0};  // a kernel for one CPU (CONFIG_SMP is off)
+    const Path path{Path::Step::name, name, 0, nullptr};
+    const unsigned bits = session.word_size() * 8;
+    const unsigned limit = std::min(most_cpus(session), kMostCpus);
+    for (unsigned first = 0; first < limit; first += bits) {
+      const uint64_t word = session.read_number(mask.front().address + first / 8, session.word_size(), &path);
+      for (unsigned bit = 0; bit < bits && first + bit < limit; ++bit)
+        if ((word >> bit & 1) != 0) cpus.push_back(first + bit);
+    }
+  } catch (const Error&) {
+    cpus.clear();
+  }
+  if (cpus.empty()) cpus.push_back(0);
+  return cpus;
+}
+
+}  // namespace
+
+const std::vector<unsigned>& Session::possible_cpus() const {
+  return possible_cpus_.get([this] { return cpus_of(*this, "__cpu_possible_mask"); });
+}
+
+const std::vector<unsigned>& Session::present_cpus() const {
+  return present_cpus_.get([this] { return cpus_of(*this, "__cpu_present_mask"); });
+}
+
+const Modules& Session::modules() const {
+  return modules_.get([this] { return read_modules(*this); });
+}
+
+}  // namespace kvista::kernel

@@ -1,0 +1,215 @@
+#include "kernel/tasks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "kernel/session.h"
+#include "kernel/walk.h"
+
+namespace kvista::kernel {
+namespace {
+
+constexpr uint64_t kKernelThread = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
+constexpr size_t kMostThreads = size_t{1} << 24;
+
+struct StateName {
+  uint64_t bits;
+  const char* name;
+};
+// include/linux/sched.h since 4.14 (8ef9925b02c2): the order decides where several bits are set.
+constexpr std::array kStates = {
+    StateName{0x10, "DE"},  StateName{0x20, "ZO"}, StateName{0x80, "DE"},  StateName{0x08, "TR"},
+    StateName{0x04, "ST"},  StateName{0x40, "PA"}, StateName{0x800, "NE"}, StateName{0x200, "WA"},
+    StateName{0x402, "ID"}, StateName{0x02, "UN"}, StateName{0x01, "IN"},
+};
+
+// Collects tasks, each once.
+class Collector {
+ public:
+  explicit Collector(const Session& session)
+      : session_(session), type_(type_by_word(session, "task_struct")) {}
+
+  void add(const Value& task) {
+    if (seen_.insert(*task.address())) list.tasks.push_back(task);
+  }
+  void add_fault(const std::string& fault) {
+    if (!fault.empty()) list.faults.push_back(fault);
+  }
+
+  void add_idle() {
+    try {
+      const Value queues = session_.own_global("runqueues");
+      for (const unsigned cpu : session_.present_cpus()) {
+        const Value idle = queues.per_cpu(cpu)["idle"];
+        if (idle) add(session_.object(type_, idle.target()));
+      }
+    } catch (const Error& error) {
+      add_fault(fmt::format("the idle tasks are not known: {}", error.what()));
+    }
+    add(session_.own_global("init_task"));
+  }
+
+  // A process, and its other threads.
+  void add_process(const Value& leader) {
+    add(leader);
+    try {
+      const Value signal = leader["signal"];
+      if (!signal || !signal.has("thread_head")) return;
+      const uint64_t offset = member_offset(type_, "thread_node");
+      const std::string fault = walk_list(session_, *signal["thread_head"].address(), [&](VirtAddr node) {
+        add(session_.object(type_, node - offset));
+        return list.tasks.size() < kMostThreads;
+      });
+      if (!fault.empty()) add_fault(fmt::format("the threads of {}: {}", leader["pid"].number(), fault));
+    } catch (const FaultError& error) {
+      add_fault(error.what());
+    }
+  }
+
+  void add_processes() {
+    const Value head = session_.own_global("init_task")["tasks"];
+    const uint64_t offset = member_offset(type_, "tasks");
+    const std::string fault = walk_list(session_, *head.address(), [&](VirtAddr node) {
+      add_process(session_.object(type_, node - offset));
+      return list.tasks.size() < kMostThreads;
+    });
+    if (fault.empty()) return;
+    add_fault(fmt::format("the list of tasks: {}", fault));
+    add_by_number();
+  }
+
+  TaskList list;
+
+ private:
+  // Where the list is broken, the table of process numbers leads to the others (an IDR since
+  // 95846ecf9dac, 4.15).
+  void add_by_number() {
+    const size_t before = list.tasks.size();
+    try {
+      const Value numbers = session_.own_global("init_pid_ns")["idr"];
+      const uint64_t offset = member_offset(type_, type_.find_member("pid_links") ? "pid_links" : "pids");
+      const WalkedEntries walked = xarray_entries(numbers, "pid");
+      for (const IndexedEntry& entry : walked.items) {
+        const Value first = entry.value["tasks"][0]["first"];  // PIDTYPE_PID
+        if (first) add(session_.object(type_, first.target() - offset));
+      }
+      add_fault(walked.fault);
+    } catch (const Error& error) {
+      add_fault(error.what());
+    }
+    add_fault(fmt::format("{} tasks that it does not lead to were found by their numbers",
+                          list.tasks.size() - before));
+  }
+
+  const Session& session_;
+  type::Type type_;
+  AddressSet seen_;
+};
+
+std::vector<VirtAddr> running_tasks(const Session& session) {
+  std::vector<VirtAddr> running;
+  try {
+    const Value queues = session.own_global("runqueues");
+    for (const unsigned cpu : session.present_cpus()) running.push_back(queues.per_cpu(cpu)["curr"].target());
+  } catch (const Error&) {
+    running.clear();  // nobody is shown as running then
+  }
+  return running;
+}
+
+}  // namespace
+
+std::string state_name(uint64_t state, uint64_t exit_state) {
+  const uint64_t all = state | exit_state;
+  if (all == 0) return "RU";
+  for (const StateName& one : kStates)
+    if ((all & one.bits) == one.bits) return one.name;
+  return "??";
+}
+
+uint64_t page_size(const Session& session) {
+  return session.with_machine(
+      [](machine::Machine& machine) { return machine.need_number(machine::FactId::page_size); });
+}
+
+// An array of one number since ca79b0c211af (5.0); the kernel's table may have either.
+uint64_t total_memory(const Session& session) {
+  const char* name = session.has_global("_totalram_pages") ? "_totalram_pages" : "totalram_pages";
+  return session.own_global(name).number() * page_size(session);
+}
+
+TaskList all_tasks(const Session& session) {
+  Collector found(session);
+  found.add_idle();
+  found.add_processes();
+  return std::move(found.list);
+}
+
+TaskReader::TaskReader(const Session& session)
+    : page_size_(page_size(session)), active_(running_tasks(session)) {
+  std::sort(active_.begin(), active_.end());
+  try {
+    total_memory_ = total_memory(session);
+  } catch (const Error&) {
+    total_memory_ = 0;  // no percentage then
+  }
+  for (const char* name : {"MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES"})
+    if (const auto index = session.types().enumerator(name); index && *index < 16)
+      counters_.push_back(static_cast<unsigned>(*index));
+}
+
+// Counters of each CPU since f1a7941243c1 (6.2). Before, threads keep some to themselves, which
+// /proc/PID/status does not count either.
+uint64_t TaskReader::resident_pages(const Value& mm) const {
+  const Value counters = mm["rss_stat"];
+  int64_t pages = 0;
+  for (const unsigned index : counters_) {
+    const int64_t one = counters.has("count") ? counters["count"][index]["counter"].signed_number()
+                                              : percpu_counter_sum(counters[index]);
+    pages += std::max<int64_t>(one, 0);
+  }
+  return static_cast<uint64_t>(pages);
+}
+
+TaskReader::Memory TaskReader::memory_of(const Value& mm) {
+  const uint64_t at = mm.number();
+  if (at == 0) return {};
+  if (const auto known = known_.find(at); known != known_.end()) return known->second;
+  const Memory memory{mm["total_vm"].number() * page_size_, resident_pages(mm) * page_size_};
+  known_.emplace(at, memory);
+  return memory;
+}
+
+Task TaskReader::read(const Value& object) {
+  Task task;
+  task.object = object;
+  task.address = *object.address();
+  task.pid = object["pid"].number();
+  task.tgid = object["tgid"].number();
+  task.comm = object["comm"].text();
+  const Value parent = object["real_parent"];
+  task.parent = parent.target();
+  // An idle task was made by some other task, which is not its parent.
+  if (task.pid != 0 && task.parent.value != 0) task.ppid = parent["tgid"].number();
+  // Since bcf9033e5449 (5.16) only thread_info has the CPU.
+  task.cpu = object.has("cpu") ? object["cpu"].number() : object["thread_info"]["cpu"].number();
+  // Renamed by 2f064a59a11f (5.14).
+  const uint64_t state = object[object.has("__state") ? "__state" : "state"].number();
+  task.state = state_name(state, object["exit_state"].number());
+  task.is_kernel_thread = task.pid == 0 || (object["flags"].number() & kKernelThread) != 0;
+  task.is_active = std::binary_search(active_.begin(), active_.end(), task.address);
+  task.start_time = object["start_time"].number();
+  task.user_time = object["utime"].number();
+  task.system_time = object["stime"].number();
+  const Memory memory = memory_of(object["mm"]);
+  task.vsz = memory.vsz;
+  task.rss = memory.rss;
+  if (total_memory_ != 0)
+    task.mem_percent = 100.0 * static_cast<double>(task.rss) / static_cast<double>(total_memory_);
+  return task;
+}
+
+}  // namespace kvista::kernel
