@@ -34,6 +34,9 @@ CACHED_FAULTS, PAGES_A_FAULT = 64, 16
 """/proc/PID/stat has an approximate RSS. Since 6.2 each of three counters may lag by max(32, 2 * CPUs) pages on each
 CPU. Before, a thread keeps to itself what its last 64 faults brought, each up to 16 pages (fault-around)."""
 
+AWAKE = ("RU", "WA")
+"""A task that ran between the readings may be seen running, or on its way to."""
+
 MOST_EXPLAINED = 16
 """So many values may differ in tasks that have run between the readings."""
 MOST_NEW, MOST_NEW_LIVE = 2, 8
@@ -216,7 +219,7 @@ class TaskCheck:
             self.compared[column] += 1
             if row[column] in one[column] and isinstance(row[column], bool) == (column == "kernel_thread"):
                 continue
-            if column in ("state", "cpu") and task.ran != later.ran and (column == "cpu" or row[column] == "RU"):
+            if column in ("state", "cpu") and task.ran != later.ran and (column == "cpu" or row[column] in AWAKE):
                 self.explained += 1
                 continue
             want = one[column]
