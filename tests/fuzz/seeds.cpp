@@ -215,6 +215,22 @@ std::vector<Seed> qemu_cpu_seeds() {
   return {seed("5-levels", 0x19654000, 0x751ef0), seed("4-levels", 0x4ad4000, 0x750ef0)};
 }
 
+// --- expressions ---
+
+std::vector<Seed> expression_seeds() {
+  return {{"arithmetic", bytes_of("-1 + 2 * (3 - ~0x4UL) / 5 % 6 << 7 >> 010 // all of it")},
+          {"logic", bytes_of("!a && b | c ^ d & e == f != g < h <= i || j > k && l >= 'm'")},
+          {"members", bytes_of("&((struct rq *)p)->cfs.tasks[2]->next.prev")},
+          {"condition", bytes_of("a:0 ? (b:1) : c ? *d : sizeof e + sizeof(unsigned long [4])")},
+          {"cpus", bytes_of("per_cpu(runqueues, 1).nr + runqueues:a.nr - (u32)runqueues:2.nr")},
+          {"calls", bytes_of("container_of(init_task.tasks.next, struct task_struct, tasks.x) + "
+                             "offsetof(struct page, lru)")},
+          {"type", bytes_of("const char *(*(*)[3])(void (*)(int), long)")},
+          {"declarations",
+           bytes_of("struct { u32 seq; union { int a; char b[4]; } *in[N]; } tk_core;\n// a comment\n"
+                    "unsigned long avenrun[3]; int (*done[2])(struct rq *);")}};
+}
+
 // --- notes in memory ---
 
 void put_note(std::vector<std::byte>& memory, size_t at, ByteOrder order, bool header) {
@@ -378,6 +394,7 @@ constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"symbol_file", symbol_file, symbol_file_seeds},
                                  Target{"config", config, config_seeds},
                                  Target{"btf", btf, btf_seeds},
+                                 Target{"expression", expression, expression_seeds},
                                  Target{"qemu_cpu", qemu_cpu, qemu_cpu_seeds},
                                  Target{"page_tables", page_tables, page_tables_seeds},
                                  Target{"iomem", iomem, iomem_seeds}};

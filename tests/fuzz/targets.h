@@ -37,6 +37,8 @@ bool btf(Input input);
 bool config(Input input);
 /// The descriptor of QEMU's note of a CPU.
 bool qemu_cpu(Input input);
+/// The text of an expression, a type, or declarations.
+bool expression(Input input);
 /// KallsymsInput, then memory from kKallsymsStart on.
 bool kallsyms(Input input);
 /// PrintkInput, then memory from where the form's shape says.
