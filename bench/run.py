@@ -30,6 +30,14 @@ CENSUS_RATIO, CENSUS_MIB = 4.0, 32
 NANOSECONDS_A_PAGE = 6.0
 LINEAR_SLACK = 1.25
 KDUMP_INFO_SECONDS, KDUMP_RATIO = 0.030, 0.8
+OBJECT_COMMANDS = {
+    "ps": (("ps",), 0.060),
+    "sys": (("sys",), 0.060),
+    "sym NAME": (("sym", "schedule"), 0.040),
+    "struct task_struct": (("struct", "task_struct"), 0.040),
+}
+"""What is looked up in a dump without debuginfo, and within how many seconds."""
+OBJECT_MIB = 48
 BYTES_A_RECORD = 96
 SCAN_RATIO = 1.0
 MEMORY_SLACK_MIB = 1.0
@@ -127,6 +135,17 @@ def measure_info(bench: Bench, kvista: Path) -> None:
     bench.add("`info`, 1 GiB", f"{found.wall * 1e3:.1f} ms", "< 20 ms", found.wall < INFO_SECONDS)
     bench.add("`info`, 1 GiB, CPU time", f"{found.cpu * 1e3:.1f} ms")
     bench.add("`info`, 1 GiB, peak memory", f"{found.mib:.1f} MiB", "< 20 MiB", found.mib < INFO_MIB)
+
+
+def measure_objects(bench: Bench, kvista: Path) -> None:
+    """Tasks, symbols and types of the 1 GiB dump."""
+    dump = str(reference.reference(1))
+    warm(Path(dump))
+    found = bench.medians({name: [str(kvista), "-c", dump, *words] for name, (words, _) in OBJECT_COMMANDS.items()})
+    for name, (_, seconds) in OBJECT_COMMANDS.items():
+        one = found[name]
+        bench.add(f"`{name}`, 1 GiB: part of {seconds * 1e3:.0f} ms", f"{one.wall / seconds:.2f}", "< 1", one.wall < seconds)
+        bench.add(f"`{name}`, 1 GiB, peak memory", f"{one.mib:.1f} MiB", f"< {OBJECT_MIB} MiB", one.mib < OBJECT_MIB)
 
 
 def measure_census(bench: Bench, kvista: Path, peers: full_peers.Peers, work: Path) -> None:
@@ -279,7 +298,7 @@ def main() -> int:
     parser.add_argument("--kvista", type=Path, help="another kvista than that of the build tree")
     parser.add_argument("--make-image", type=Path, help="another builder of synthetic images")
     parser.add_argument("--runs", type=int, default=7, help="turns of which the median is taken (default: 7)")
-    parser.add_argument("--only", choices=("info", "census", "kdump", "flattened", "scan", "kernels", "growth"), action="append", help="a part of it")
+    parser.add_argument("--only", choices=("info", "objects", "census", "kdump", "flattened", "scan", "kernels", "growth"), action="append", help="a part of it")
     arguments = parser.parse_args()
     kvista = arguments.kvista or arguments.build / "src" / "kvista"
     make_image = arguments.make_image or arguments.build / "tests" / "images" / "make_image"
@@ -292,6 +311,7 @@ def main() -> int:
         bench = Bench(arguments.runs, work)
         parts: dict[str, Callable[[], None]] = {
             "info": lambda: measure_info(bench, kvista),
+            "objects": lambda: measure_objects(bench, kvista),
             "census": lambda: measure_census(bench, kvista, full_peers.fetch(), work),
             "kdump": lambda: measure_kdump(bench, kvista, program, full_peers.fetch(), work),
             "flattened": lambda: measure_flattened(bench, kvista, work),

@@ -158,6 +158,12 @@ void Session::fail(VirtAddr address, size_t size, const machine::VirtRead& read,
 }
 
 void Session::read(VirtAddr address, std::span<std::byte> out, const Path* what) const {
+  const auto read_piece = [this](VirtAddr start, std::span<std::byte> piece) {
+    return space().read(start, piece).done == piece.size();
+  };
+  if (!image().traits().live && ReadCache::is_within_piece(address, out.size()) &&
+      cache_.read(address, out, read_piece))
+    return;
   const machine::VirtRead got = space().read(address, out);
   if (got.done != out.size()) fail(address, out.size(), got, what);
 }
@@ -317,9 +323,12 @@ uint64_t Session::per_cpu_offset(unsigned cpu) const {
   const auto& cpus = possible_cpus();
   if (!std::binary_search(cpus.begin(), cpus.end(), cpu))
     throw NotFound(fmt::format("there is no CPU {}: possible are {} to {}", cpu, cpus.front(), cpus.back()));
-  const auto found = symbols().find("__per_cpu_offset");
-  if (found.empty()) return 0;  // a kernel for one CPU (CONFIG_SMP is off)
-  const VirtAddr at = found.front().address + uint64_t{cpu} * word_size();
+  const auto& table = per_cpu_offsets_.get([this]() -> std::optional<VirtAddr> {
+    const auto found = symbols().find("__per_cpu_offset");
+    return found.empty() ? std::nullopt : std::optional(found.front().address);
+  });
+  if (!table) return 0;  // a kernel for one CPU (CONFIG_SMP is off)
+  const VirtAddr at = *table + uint64_t{cpu} * word_size();
   const Path path{Path::Step::name, fmt::format("__per_cpu_offset[{}]", cpu), 0, nullptr};
   return read_number(at, word_size(), &path);
 }

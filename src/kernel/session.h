@@ -10,6 +10,7 @@
 #include "base/lazy.h"
 #include "kernel/globals.h"
 #include "kernel/modules.h"
+#include "kernel/read_cache.h"
 #include "kernel/type_names.h"
 #include "kvista/kernel.h"
 #include "kvista/value.h"
@@ -103,6 +104,8 @@ class Session {
   Lazy<std::vector<unsigned>> possible_cpus_;
   Lazy<std::vector<unsigned>> present_cpus_;
   Lazy<Modules> modules_;
+  Lazy<std::optional<VirtAddr>> per_cpu_offsets_;  // where __per_cpu_offset is
+  mutable ReadCache cache_;
   mutable std::mutex warnings_mutex_;
   mutable std::vector<std::string> warnings_;
 };
