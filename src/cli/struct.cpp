@@ -108,7 +108,7 @@ Command make_struct() {
 
 Command make_union() {
   return make_layout("union", Kind::union_type, "show a union of the kernel",
-                     "kvista -c vmcore union thread_union\n  what a kernel stack begins with");
+                     "kvista -c vmcore union sigval\n  what comes with a signal");
 }
 
 Command make_enum() {

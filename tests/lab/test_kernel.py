@@ -4,6 +4,7 @@ same dump filtered, and live, against the guest's /proc and /sys."""
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,9 @@ COMMANDS = {
     "system": ("sys",),
 }
 """By the table that they print."""
+
+EXAMPLES = ("sym", "sys", "ps", "mod", "p", "rd", "list", "tree", "struct", "union", "enum", "whatis", "dmesg")
+"""The commands whose examples in the help are run."""
 
 FILTERED = forms.kdump("kdump, filtered, LZO", "codec=lzo", forms.CACHE_USER_FREE)
 Reports = dict[str, kvista.Report]
@@ -114,6 +118,20 @@ def check_example(program: Path, image: Path, report: kvista.Report) -> list[str
     return [] if got == want else [f"The example prints {sorted(set(got) ^ set(want))[:5]} that ps does not, or the reverse."]
 
 
+def check_help(binary: Path, image: Path) -> list[str]:
+    """That the example in each command's help runs and prints something."""
+    wrong = []
+    for name in EXAMPLES:
+        text = subprocess.run([str(binary), "help", name], capture_output=True, text=True, timeout=60, check=True).stdout
+        example = next((line for line in text.splitlines() if line.startswith("  kvista -c vmcore ")), "")
+        words = [str(image) if word == "vmcore" else word for word in shlex.split(example)[1:]]
+        done = subprocess.run([str(binary), *words], capture_output=True, text=True, timeout=60, check=False)
+        if not example or done.returncode != 0 or not done.stdout:
+            wrong.append(f"The example of 'kvista help {name}', '{example.strip()}', ended with {done.returncode}: {done.stderr.strip()}")
+    print(f"  {len(EXAMPLES)} examples run")
+    return wrong
+
+
 def check_same(want: kvista.Report, got: kvista.Report, name: str) -> list[str]:
     """That two images of the same memory give the same rows."""
     one, other = ([{**row, "image": None} if "image" in row else row for row in report.table(name)] for report in (want, got))
@@ -147,6 +165,7 @@ def check_dump(trial: Trial, binary: Path, example: Path, found: capture.Capture
     for name in COMMANDS:
         trial.step(f"dump: {' '.join(COMMANDS[name])}", lambda name=name: action(name))  # type: ignore[misc]
     trial.step("dump: sys counts the tasks of ps", lambda: check_count(reports))
+    trial.step("dump: the examples of help", lambda: check_help(binary, found.dump))
     trial.step("dump: the example of docs/", lambda: check_example(example, found.dump, reports["tasks"]))
     return reports
 
