@@ -11,7 +11,6 @@ namespace kvista::cli {
 namespace {
 
 using kernel::Session;
-using symbol::NearSymbol;
 using symbol::Symbol;
 
 TableSpec symbols_spec() {

@@ -20,9 +20,9 @@ size_t entry_size(unsigned word_size) {
 
 Entry entry_at(std::span<const std::byte> bytes, ByteOrder order, unsigned word_size) {
   if (word_size == 8)
-    return {load<uint32_t>(&bytes[0], order), load<uint64_t>(&bytes[8], order),
+    return {load<uint32_t>(bytes.data(), order), load<uint64_t>(&bytes[8], order),
             std::to_integer<uint8_t>(bytes[4])};
-  return {load<uint32_t>(&bytes[0], order), load<uint32_t>(&bytes[4], order),
+  return {load<uint32_t>(bytes.data(), order), load<uint32_t>(&bytes[4], order),
           std::to_integer<uint8_t>(bytes[12])};
 }
 

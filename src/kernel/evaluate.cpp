@@ -131,7 +131,7 @@ class Evaluator {
     return on_cpu(node, value(*node.operands[0]), value(*node.operands[1]).number());
   }
 
-  uint64_t offset(Type type, const Node& node) const {
+  static uint64_t offset(Type type, const Node& node) {
     uint64_t bits = 0;
     for (const std::string& name : node.path) {
       const auto member = type.find_member(name);

@@ -101,7 +101,8 @@ class Lines {
         continue;
       }
       const std::string name(member.name);
-      add(value[name], depth + 1, path.empty() ? name : path + "." + name, name + " = ", comma);
+      add(value[name], depth + 1, path.empty() ? name : fmt::format("{}.{}", path, name), name + " = ",
+          comma);
     }
     open(depth, "}" + tail);
   }
