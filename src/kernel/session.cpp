@@ -40,25 +40,26 @@ std::string to_text(const Path* path) {
   std::vector<const Path*> steps;
   for (; path != nullptr && steps.size() < kMostSteps; path = path->from.get()) steps.push_back(path);
   std::string text = path == nullptr ? "" : "...";
-  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-    switch ((*step)->step) {
+  std::reverse(steps.begin(), steps.end());
+  for (const Path* step : steps) {
+    switch (step->step) {
       case Path::Step::name:
-        text += (*step)->name;
+        text += step->name;
         break;
       case Path::Step::member:
-        text += "." + (*step)->name;
+        text += "." + step->name;
         break;
       case Path::Step::arrow:
-        text += "->" + (*step)->name;
+        text += "->" + step->name;
         break;
       case Path::Step::index:
-        text += fmt::format("[{}]", (*step)->index);
+        text += fmt::format("[{}]", step->index);
         break;
       case Path::Step::dereference:
-        text = "(*" + text + ")";
+        text = fmt::format("(*{})", text);
         break;
       case Path::Step::address:
-        text = "&" + text;
+        text.insert(0, "&");
         break;
     }
   }
@@ -123,7 +124,7 @@ std::vector<symbol::Symbol> Session::find_symbols(std::string_view name) const {
 
 std::optional<symbol::NearSymbol> Session::nearest_symbol(VirtAddr address) const {
   if (auto found = symbols().nearest(address)) return found;
-  const auto module = module_at(*this, address);
+  const Module* module = module_at(*this, address);
   if (!module) return std::nullopt;
   auto found = module_symbols().nearest(address);
   if (!found || found->symbol.module != module->name) return std::nullopt;

@@ -45,7 +45,7 @@ class TaskReader {
  public:
   explicit TaskReader(const Session& session);
   /// Throws FaultError where the task's own memory cannot be read.
-  Task read(const Value& task);
+  Task read(const Value& object);
 
  private:
   struct Memory {

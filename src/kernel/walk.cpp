@@ -88,7 +88,7 @@ std::string walk_tree(const Session& session, VirtAddr top, const VisitNode& vis
   VirtAddr at = top;
   try {
     while (at.value != 0 || !above.empty()) {
-      for (; at.value != 0; at = VirtAddr{session.read_number(at + 2 * word, word, &path)}) {
+      for (; at.value != 0; at = VirtAddr{session.read_number(at + uint64_t{2} * word, word, &path)}) {
         if (!seen.insert(at)) return loop_at(at, seen.size());
         if (above.size() >= kMostTreeDepth)
           return fmt::format("the tree is deeper than {} at {:#x}", kMostTreeDepth, at.value);

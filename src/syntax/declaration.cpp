@@ -116,7 +116,8 @@ class Parser {
     std::vector<Derivation> behind;
     while (suffix(behind)) {
     }
-    for (auto one = behind.rbegin(); one != behind.rend(); ++one) add(into.type, std::move(*one));
+    std::reverse(behind.begin(), behind.end());
+    for (Derivation& one : behind) add(into.type, std::move(one));
     for (Derivation& one : inner.type.derivations) add(into.type, std::move(one));
     into.name = std::move(inner.name);
     --depth_;
