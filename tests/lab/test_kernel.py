@@ -27,6 +27,7 @@ LEAST_SYMBOLS = {"bullseye": 90_000, "bookworm": 80_000, "trixie": 150_000, "sid
 LEAST_TYPES = {"bullseye": 70_000, "bookworm": 85_000, "trixie": 100_000, "sid": 110_000}
 LEAST_MODULES = 3
 LEAST_TASKS = 70
+LEAST_GLOBALS = 245
 LIVE_SLACK = 8
 """Tasks that come and go while kvista runs, itself among them."""
 
@@ -132,6 +133,15 @@ def check_help(binary: Path, image: Path) -> list[str]:
     return wrong
 
 
+def check_globals(tool: Path, image: Path) -> list[str]:
+    """That each variable that globals.decl declares, and this kernel has, has a declaration whose types this kernel knows."""
+    done = subprocess.run([str(tool), str(image)], capture_output=True, text=True, timeout=60, check=True)
+    lines = done.stdout.splitlines()
+    print(f"  {len(lines)} declared variables are in this kernel")
+    wrong = [line for line in lines if not line.startswith("fits ")]
+    return wrong if len(lines) >= LEAST_GLOBALS else [*wrong, f"Only {len(lines)} variables, fewer than {LEAST_GLOBALS}."]
+
+
 def check_same(want: kvista.Report, got: kvista.Report, name: str) -> list[str]:
     """That two images of the same memory give the same rows."""
     one, other = ([{**row, "image": None} if "image" in row else row for row in report.table(name)] for report in (want, got))
@@ -150,7 +160,7 @@ def check_extracted(tool: Path, image: Path, oracle: Path) -> list[str]:
         return btf.check_extracted(oracle / "btf", out)
 
 
-def check_dump(trial: Trial, binary: Path, example: Path, found: capture.Capture) -> Reports:
+def check_dump(trial: Trial, binary: Path, tools: argparse.Namespace, found: capture.Capture) -> Reports:
     """All that is checked on the dump."""
     oracle = Oracle(found.oracle)
     texts = [(found.oracle / f"tasks.{when}").read_bytes() for when in ("before", "after")]
@@ -165,8 +175,9 @@ def check_dump(trial: Trial, binary: Path, example: Path, found: capture.Capture
     for name in COMMANDS:
         trial.step(f"dump: {' '.join(COMMANDS[name])}", lambda name=name: action(name))  # type: ignore[misc]
     trial.step("dump: sys counts the tasks of ps", lambda: check_count(reports))
+    trial.step("dump: declared variables", lambda: check_globals(tools.globals_check, found.dump))
     trial.step("dump: the examples of help", lambda: check_help(binary, found.dump))
-    trial.step("dump: the example of docs/", lambda: check_example(example, found.dump, reports["tasks"]))
+    trial.step("dump: the example of docs/", lambda: check_example(tools.process_list, found.dump, reports["tasks"]))
     return reports
 
 
@@ -242,6 +253,7 @@ def main() -> int:
     parser.add_argument("--btf-tool", type=Path, required=True, help="the test tool btf_tool")
     parser.add_argument("--classes", type=Path, required=True, help="the test tool page_classes")
     parser.add_argument("--rewrite", type=Path, required=True, help="the test tool rewrite_image")
+    parser.add_argument("--globals-check", type=Path, required=True, help="the test tool globals_check")
     parser.add_argument("--process-list", type=Path, required=True, help="the example of docs/, built")
     parser.add_argument("--suite", choices=lab.SUITES, required=True)
     parser.add_argument("--variant", choices=lab.VARIANTS, required=True)
@@ -252,7 +264,7 @@ def main() -> int:
     print(found.describe(), flush=True)
     trial = Trial()
     check_btf(trial, arguments.btf_tool, found)
-    reports = check_dump(trial, arguments.kvista, arguments.process_list, found)
+    reports = check_dump(trial, arguments.kvista, arguments, found)
     check_filtered(trial, arguments.kvista, arguments.btf_tool, arguments.classes, arguments.rewrite, found, reports)
     if arguments.static is not None:
         check_live(trial, arguments.static, arguments.suite, arguments.variant)
