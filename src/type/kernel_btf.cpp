@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "decode/btf_search.h"
 
@@ -17,7 +18,7 @@ std::vector<std::byte> bytes_by_symbols(machine::Machine& machine) {
   if (stop <= start || stop - start > kMostImage)
     throw NotFound(
         fmt::format("__start_BTF {:#x} and __stop_BTF {:#x} make no sense", start.value, stop.value));
-  std::vector<std::byte> bytes(stop - start);
+  std::vector<std::byte> bytes = large_buffer(stop - start);
   const size_t got = machine.read_image(start, bytes);
   if (got < bytes.size())
     throw NotFound(fmt::format("the kernel's types (BTF at {:#x}) are not in the image from {:#x} on",
