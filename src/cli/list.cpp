@@ -5,21 +5,11 @@
 #include "cli/command.h"
 #include "cli/value_table.h"
 #include "kernel/walk.h"
-#include "kvista/vmcoreinfo.h"
 
 namespace kvista::cli {
 namespace {
 
 using kernel::Session;
-
-// "task_struct.tasks" or a number.
-uint64_t offset_of(const Session& session, const std::string& text) {
-  if (const auto number = vmcoreinfo::parse_number(text, false)) return *number;
-  const MemberList wanted = parse_members(text);
-  if (wanted.members.size() != 1)
-    throw UsageError(fmt::format("{}: expected a number, or STRUCT.MEMBER", text));
-  return kernel::member_offset(kernel::type_by_word(session, wanted.name), wanted.members.front());
-}
 
 // What is shown of each entry: with -s the struct, or members of it.
 size_t add_entry(Table& table, const Session& session, VirtAddr entry, const Invocation& invocation) {
@@ -39,7 +29,7 @@ Report run(const Invocation& invocation) {
     Report report{"list", {{value_spec(), {}}}, {}, ExitStatus::complete};
     Table& table = report.tables[0];
     const auto offset_text = invocation.value("-o");
-    const uint64_t offset = offset_text ? offset_of(session, *offset_text) : 0;
+    const uint64_t offset = offset_text ? link_offset(session, *offset_text) : 0;
     const VirtAddr start = address_of(session, invocation.operands[0]);
     size_t faults = 0;
     std::string fault;

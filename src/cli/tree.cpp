@@ -5,7 +5,6 @@
 #include "cli/command.h"
 #include "cli/value_table.h"
 #include "kernel/walk.h"
-#include "kvista/vmcoreinfo.h"
 
 namespace kvista::cli {
 namespace {
@@ -71,16 +70,8 @@ std::string walk(const Session& session, const Invocation& invocation, VirtAddr 
   const std::string kind = invocation.value("-t").value_or("rbtree");
   const bool is_node = invocation.flag("-N");
   if (kind == "rbtree") {
-    uint64_t offset = 0;
-    if (const auto text = invocation.value("-o")) {
-      const MemberList wanted = parse_members(*text);
-      if (const auto number = vmcoreinfo::parse_number(*text, false))
-        offset = *number;
-      else if (wanted.members.size() == 1)
-        offset = kernel::member_offset(kernel::type_by_word(session, wanted.name), wanted.members.front());
-      else
-        throw UsageError(fmt::format("{}: expected a number, or STRUCT.MEMBER", *text));
-    }
+    const auto text = invocation.value("-o");
+    const uint64_t offset = text ? link_offset(session, *text) : 0;
     const VirtAddr top = is_node ? root : VirtAddr{word_at(session, root)};
     return kernel::walk_tree(session, top, [&](VirtAddr node) {
       view.add({0, 0, false, (node - offset).value});

@@ -122,6 +122,14 @@ MemberList parse_members(const std::string& text) {
   return {text.substr(0, dot), split_at_commas(text.substr(dot + 1))};
 }
 
+uint64_t link_offset(const kernel::Session& session, const std::string& text) {
+  if (const auto number = vmcoreinfo::parse_number(text, false)) return *number;
+  const MemberList wanted = parse_members(text);
+  if (wanted.members.size() != 1)
+    throw UsageError(fmt::format("{}: expected a number, or STRUCT.MEMBER", text));
+  return kernel::member_offset(kernel::type_by_word(session, wanted.name), wanted.members.front());
+}
+
 VirtAddr address_of(const kernel::Session& session, const std::string& text) {
   if (is_hex(text) && session.find_symbols(text).empty())
     return VirtAddr{*vmcoreinfo::parse_number(text, true)};

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "kernel/session.h"
+#include "kernel/walk.h"
 #include "syntax/expression.h"
 
 namespace kvista::kernel {
@@ -13,8 +14,6 @@ using syntax::Node;
 using syntax::Op;
 using type::Kind;
 using type::Type;
-
-constexpr unsigned kBits = 8;
 
 // A number as C calculates with it: int, long, or one of these without a sign.
 struct Number {
@@ -122,8 +121,6 @@ class Evaluator {
 
   Value call(const Node& node) {
     if (node.name == "container_of") {
-      std::string path;
-      for (const std::string& member : node.path) path += path.empty() ? member : "." + member;
       const Type type = session_.types().resolve(node.type);
       return session_.object(type, VirtAddr{value(*node.operands[0]).number() - offset(type, node)});
     }
@@ -131,15 +128,8 @@ class Evaluator {
     return on_cpu(node, value(*node.operands[0]), value(*node.operands[1]).number());
   }
 
-  static uint64_t offset(Type type, const Node& node) {
-    uint64_t bits = 0;
-    for (const std::string& name : node.path) {
-      const auto member = type.find_member(name);
-      if (!member) throw NotFound(fmt::format("{} has no member {}", type.declaration(), name));
-      bits += member->bit_offset;
-      type = member->type;
-    }
-    return bits / kBits;
+  static uint64_t offset(const Type& type, const Node& node) {
+    return member_offset(type, fmt::format("{}", fmt::join(node.path, ".")));
   }
 
   // What a pointer or array has elements of; void counts as a byte, as GCC has it.

@@ -224,10 +224,6 @@ type::Type with_length(const Session& session, type::Type type, VirtAddr at) {
   return session.types().derived().array_of(type.target(), *near->size / type.target().size());
 }
 
-}  // namespace
-
-namespace {
-
 bool is_text(const symbol::Symbol& symbol) {
   return std::string_view("tTwW").find(symbol.type) != std::string_view::npos;
 }

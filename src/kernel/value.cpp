@@ -10,6 +10,7 @@
 #include "kernel/bit_field.h"
 #include "kernel/format_value.h"
 #include "kernel/session.h"
+#include "kernel/walk.h"
 
 namespace kvista {
 
@@ -162,17 +163,7 @@ Value Value::cast(std::string_view type) const {
 
 Value Value::container_of(std::string_view type, std::string_view member) const {
   const Type own = session_->types().by_word(type.starts_with("struct ") ? type.substr(7) : type);
-  uint64_t offset = 0;
-  Type at = own;
-  for (size_t start = 0; start <= member.size();) {
-    const size_t end = std::min(member.find('.', start), member.size());
-    const std::string_view name = member.substr(start, end - start);
-    const auto found = at.find_member(name);
-    if (!found) throw NotFound(fmt::format("{} has no member {}", at.declaration(), name));
-    offset += found->bit_offset / kBits;
-    at = found->type;
-    start = end + 1;
-  }
+  const uint64_t offset = kernel::member_offset(own, member);
   const bool is_pointer = type_.is(Kind::pointer);
   return session_->object(own, VirtAddr{(is_pointer ? number() : address_.value) - offset});
 }
