@@ -29,6 +29,7 @@
 #include "kvista/fact.h"
 #include "kvista/image.h"
 #include "kvista/kernel_log.h"
+#include "kvista/source_line.h"
 #include "kvista/symbol.h"
 #include "kvista/translation.h"
 #include "kvista/type.h"
@@ -63,6 +64,11 @@ struct KernelOptions {
   /// A vmlinux, System.map or copy of /proc/kallsyms, by which the kernel's variables are found, too.
   std::string symbols_file = {};
   std::string config_file = {};  ///< the configuration that the kernel was built with, as in /boot
+  /// A vmlinux, or its file of debug information (DWARF): the first that is proven to be this kernel's gives
+  /// types, and symbols where symbols_file is empty. Without any, nothing of the kind is read.
+  std::vector<std::string> debuginfo_files = {};
+  bool find_debuginfo = false;   ///< else look for one where distributions put them
+  bool ask_debuginfod = false;   ///< and then ask the servers that DEBUGINFOD_URLS names
   bool ask_all_sources = false;  ///< of each fact, also after its value is known: fact() then shows all
 };
 
@@ -71,7 +77,7 @@ class KVISTA_API Kernel {
   /// Opens an image: one path, the parts of a split dump, or raw memory (FILE@ADDRESS, one or several);
   /// without a path /proc/vmcore if there is one, else the running kernel. Throws AccessError, FormatError or
   /// Unsupported.
-  explicit Kernel(const std::vector<std::string>& paths = {}, KernelOptions options = {});
+  explicit Kernel(const std::vector<std::string>& paths = {}, const KernelOptions& options = {});
   Kernel(Kernel&& other) noexcept;
   Kernel& operator=(Kernel&& other) noexcept;
   ~Kernel();
@@ -112,8 +118,10 @@ class KVISTA_API Kernel {
   std::vector<symbol::Symbol> symbols(std::string_view name) const;
   /// The symbol that an address belongs to, or nothing.
   std::optional<symbol::NearSymbol> symbol_at(VirtAddr address) const;
+  /// The source line that the code at an address was made from; nothing without debuginfo, and for data.
+  std::optional<debuginfo::SourceLine> source_line(VirtAddr address) const;
   /// A type as C writes it: "struct task_struct", "u64", "struct list_head *". Types come from the kernel's
-  /// own BTF. Throws NotFound where it has none of that name.
+  /// own BTF, and first from debuginfo where that is used. Throws NotFound where it has none of that name.
   type::Type type(std::string_view text) const;
   /// A variable, function or enumerator. Throws NotFound.
   Value operator[](std::string_view name) const;

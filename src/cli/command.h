@@ -86,7 +86,8 @@ Command make_vmcoreinfo();
 Command make_vtop();
 Command make_whatis();
 
-/// The options of every command that needs machine facts: --set, --vmcoreinfo, --symbols, --config.
+/// The options of every command that needs machine facts: --set, --vmcoreinfo, --symbols, --config, and
+/// those about debuginfo.
 std::vector<OptionSpec> machine_options();
 /// The image that the command works on: the operand, or -c (once for each file of a split dump), or the
 /// default. Throws UsageError for both an operand and -c.

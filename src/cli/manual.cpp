@@ -30,6 +30,7 @@ constexpr std::array kFiles = {
 };
 
 constexpr std::array kEnvironment = {
+    Described{"DEBUGINFOD_URLS", "with --debuginfod: the servers that are asked for debuginfo"},
     Described{"NO_COLOR", "if set: no colour, not even on a terminal"},
 };
 

@@ -70,7 +70,12 @@ std::vector<OptionSpec> machine_options() {
       {"--vmcoreinfo", "FILE", "take VMCOREINFO from this text file and not from the image"},
       {"--symbols", "FILE",
        "find the kernel's variables by this vmlinux, System.map or copy of /proc/kallsyms, too"},
-      {"--config", "FILE", "take the kernel's configuration from this file, plain or compressed with gzip"}};
+      {"--config", "FILE", "take the kernel's configuration from this file, plain or compressed with gzip"},
+      {"--debuginfo", "FILE",
+       "take types, variables' types and source lines from this vmlinux or file of debuginfo (DWARF)", true},
+      {"--find-debuginfo", "",
+       "look for the kernel's debuginfo in the usual places, by build-id and release"},
+      {"--debuginfod", "", "look there, then ask the servers that DEBUGINFOD_URLS names"}};
 }
 
 std::vector<std::string> image_paths(const Invocation& invocation, std::optional<std::string> operand) {
@@ -92,16 +97,24 @@ machine::Options options_of(const Invocation& invocation, bool explain) {
   return options;
 }
 
+debuginfo::Options debuginfo_options(const Invocation& invocation) {
+  return {invocation.values("--debuginfo"), invocation.flag("--find-debuginfo"),
+          invocation.flag("--debuginfod")};
+}
+
 }  // namespace
 
 std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
                                                const std::vector<std::string>& paths, bool explain) {
-  return std::make_unique<machine::Machine>(image::open_image_set(paths), options_of(invocation, explain));
+  auto machine =
+      std::make_unique<machine::Machine>(image::open_image_set(paths), options_of(invocation, explain));
+  debuginfo::choose(*machine, debuginfo_options(invocation));  // for its symbols
+  return machine;
 }
 
 std::unique_ptr<kernel::Session> open_session(const Invocation& invocation) {
   return std::make_unique<kernel::Session>(image::open_image_set(image_paths(invocation, std::nullopt)),
-                                           options_of(invocation, false));
+                                           options_of(invocation, false), debuginfo_options(invocation));
 }
 
 Report with_session(const Invocation& invocation, const std::function<Report(const kernel::Session&)>& work) {

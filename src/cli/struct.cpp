@@ -67,7 +67,7 @@ Report run_layout(const char* command, Kind kind, const Invocation& invocation) 
   const MemberList wanted = parse_members(invocation.operands.front());
   return with_session(invocation, [&](const Session& session) {
     const kernel::TypeNames& types = session.types();
-    if (types.kernel() == nullptr) throw NotFound(types.why_none());
+    if (types.own().empty()) throw NotFound(types.why_none());
     const auto found = types.find(wanted.name, kind);
     if (found.empty())
       throw NotFound(fmt::format("the types (BTF) of the kernel and of {} modules have no {} {}{}",
@@ -78,7 +78,7 @@ Report run_layout(const char* command, Kind kind, const Invocation& invocation) 
       add_values(report, session, found.front().type, wanted, invocation);
     else
       for (const kernel::FoundType& one : found) add_types(report, one.type, wanted);
-    if (!types.kernel()->btf().damage().empty()) report.status = ExitStatus::partial;
+    if (types.is_damaged()) report.status = ExitStatus::partial;
     return report;
   });
 }

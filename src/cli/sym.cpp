@@ -17,7 +17,8 @@ TableSpec symbols_spec() {
   return {"symbols",
           "symbols, with the offset of the address that was asked for",
           Layout::lines,
-          {{"line", "LINE", Type::text, "", "address, type, name and module", Show::only_text},
+          {{"line", "LINE", Type::text, "", "address, type, name, module, and with debuginfo file and line",
+            Show::only_text},
            {"address", "ADDRESS", Type::hex, "", "of the symbol", Show::only_json},
            {"type", "TYPE", Type::text, "", "a letter as nm(1) has it: t text, d data, b bss ...",
             Show::only_json},
@@ -25,20 +26,30 @@ TableSpec symbols_spec() {
            {"module", "MODULE", Type::text, "", "null for the kernel's own", Show::only_json},
            {"offset", "OFFSET", Type::integer, "bytes",
             "how far the address that was asked for is behind it; null where a name was asked for",
-            Show::only_json}}};
+            Show::only_json},
+           {"source_file", "FILE", Type::text, "",
+            "what the code at the address that was asked for was made from; null without debuginfo, and for "
+            "data",
+            Show::only_json},
+           {"source_line", "LINE", Type::integer, "", "the line in source_file", Show::only_json}}};
 }
 
-Row row_of(const Symbol& symbol, std::optional<uint64_t> offset) {
+using SourceLine = std::optional<debuginfo::SourceLine>;
+
+Row row_of(const Symbol& symbol, std::optional<uint64_t> offset, const SourceLine& source = {}) {
   std::string line =
       fmt::format("{:x} ({}) {}", symbol.address.value + offset.value_or(0), symbol.type, symbol.name);
   if (offset && *offset != 0) line += fmt::format("+{:#x}", *offset);
   if (!symbol.module.empty()) line += fmt::format(" [{}]", symbol.module);
+  if (source) line += fmt::format(" {}:{}", source->file, source->line);
   return {line,
           Hex{symbol.address.value},
           std::string(1, symbol.type),
           symbol.name,
           symbol.module.empty() ? Cell{} : Cell(symbol.module),
-          offset ? Cell(*offset) : Cell{}};
+          offset ? Cell(*offset) : Cell{},
+          source ? Cell(source->file) : Cell{},
+          source ? Cell(uint64_t{source->line}) : Cell{}};
 }
 
 void for_each_symbol(const Session& session, const std::function<void(const Symbol&)>& visit) {
@@ -55,7 +66,8 @@ void add_matching(const Session& session, const std::string& part, Table& table)
 // A name, an address, or an expression that gives one.
 void add_found(const Session& session, const std::string& text, Table& table) {
   const auto by_name = session.find_symbols(text);
-  for (const Symbol& one : by_name) table.rows.push_back(row_of(one, std::nullopt));
+  for (const Symbol& one : by_name)
+    table.rows.push_back(row_of(one, std::nullopt, session.line_of(one.address)));
   if (!by_name.empty()) return;
   const bool is_name =
       text.find_first_of("0123456789") != 0 && text.find_first_of("+-&( ") == std::string::npos;
@@ -71,7 +83,7 @@ void add_found(const Session& session, const std::string& text, Table& table) {
   const auto near = session.nearest_symbol(*address);
   if (!near)
     throw NotFound(fmt::format("{:#x} belongs to no symbol of the kernel or a module", address->value));
-  table.rows.push_back(row_of(near->symbol, near->offset));
+  table.rows.push_back(row_of(near->symbol, near->offset, session.line_of(*address)));
 }
 
 void add_warnings(const Session& session, Report& report) {

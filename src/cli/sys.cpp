@@ -26,6 +26,8 @@ TableSpec system_spec() {
        {"machine", "MACHINE", Type::text, "", "as uname -m"},
        {"memory", "MEMORY", Type::text, "", "that the kernel manages", Show::only_text},
        {"memory_bytes", "MEMORY", Type::integer, "bytes", "that the kernel manages", Show::only_json},
+       {"debuginfo", "DEBUGINFO", Type::text, "",
+        "the file that types and source lines are taken from; null where the kernel's own types are"},
        {"panic", "PANIC", Type::text, "", "the log's line that says why it died; null where there is none"}}};
 }
 
@@ -51,11 +53,12 @@ Cell or_nothing(const std::optional<T>& value) {
   return value ? Cell(*value) : Cell{};
 }
 
-Row row_of(const std::string& image, const kernel::System& system) {
+Row row_of(const kernel::Session& session, const kernel::System& system) {
   const auto date = [&](int64_t seconds) {
     return machine::format(machine::FactValue(static_cast<uint64_t>(seconds)), machine::Form::time);
   };
-  return {image,
+  const auto* debuginfo = session.debuginfo();
+  return {session.image().traits().path,
           or_nothing(system.cpus),
           system.date ? Cell(date(*system.date)) : Cell{},
           system.uptime ? Cell(uptime_text(*system.uptime)) : Cell{},
@@ -68,14 +71,14 @@ Row row_of(const std::string& image, const kernel::System& system) {
           text_or_nothing(system.machine),
           system.memory ? Cell(memory_text(*system.memory)) : Cell{},
           or_nothing(system.memory),
+          debuginfo == nullptr ? Cell{} : Cell(debuginfo->path()),
           text_or_nothing(system.panic)};
 }
 
 Report run(const Invocation& invocation) {
   return with_session(invocation, [](const kernel::Session& session) {
     const kernel::System system = kernel::read_system(session);
-    Report report{
-        "sys", {{system_spec(), {row_of(session.image().traits().path, system)}}}, {}, ExitStatus::complete};
+    Report report{"sys", {{system_spec(), {row_of(session, system)}}}, {}, ExitStatus::complete};
     for (const std::string& missing : system.missing) add_missing(report, missing);
     return report;
   });

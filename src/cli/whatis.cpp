@@ -1,6 +1,8 @@
 // kvista whatis: what the kernel's types say of a name.
 #include <fmt/format.h>
 
+#include <set>
+
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/layout_table.h"
@@ -9,24 +11,34 @@ namespace kvista::cli {
 namespace {
 
 using kernel::Session;
-using type::BtfTypes;
 using type::Kind;
 
 // Whatever has the name: types, functions, per-CPU variables and enumerators.
-void add_all(const BtfTypes& types, const std::string& name, Table& table) {
+void add_all(const type::TypeTable& types, const std::string& name, Table& table) {
   for (const Kind kind : {Kind::structure, Kind::union_type, Kind::enumeration})
     for (const type::Type& found : types.find(name, kind)) add_layout(found, table);
   for (const type::Type& found : types.find(name, Kind::type_definition))
     table.rows.push_back(plain_row("typedef", fmt::format("typedef {};", found.target().declaration(name))));
-  if (const auto found = types.function(name))
-    table.rows.push_back(plain_row("function", found->declaration(name) + ";"));
-  if (const auto found = types.variable(name))
-    table.rows.push_back(plain_row("per-CPU variable", found->declaration(name) + ";"));
+  std::set<std::string> prototypes;
+  for (const type::Type& found : types.functions(name)) prototypes.insert(found.declaration(name) + ";");
+  for (const std::string& text : prototypes) table.rows.push_back(plain_row("function", text));
   if (const auto value = types.enumerator(name)) {
     Row row = plain_row("enumerator", fmt::format("{} = {}", name, *value));
     row.back() = *value;
     table.rows.push_back(std::move(row));
   }
+}
+
+void add_all(const type::BtfTypes& types, const std::string& name, Table& table) {
+  add_all(static_cast<const type::TypeTable&>(types), name, table);
+  if (const auto found = types.variable(name))
+    table.rows.push_back(plain_row("per-CPU variable", found->declaration(name) + ";"));
+}
+
+// Of debuginfo, what BTF has, too, is not shown again.
+void add_own(const Session& session, const std::string& name, Table& table) {
+  if (session.debuginfo() != nullptr) add_all(session.debuginfo()->types(), name, table);
+  if (table.rows.empty() && session.types().btf() != nullptr) add_all(*session.types().btf(), name, table);
 }
 
 // A variable whose declaration the project ships, or the type of an expression.
@@ -44,10 +56,10 @@ Report run(const Invocation& invocation) {
   return with_session(invocation, [&](const Session& session) {
     Report report{"whatis", {{layout_spec(), {}}}, {}, ExitStatus::complete};
     const kernel::TypeNames& types = session.types();
-    if (types.kernel() == nullptr) throw NotFound(types.why_none());
+    if (types.own().empty()) throw NotFound(types.why_none());
     Table& table = report.tables[0];
-    add_all(*types.kernel(), name, table);
-    if (!types.kernel()->btf().damage().empty()) report.status = ExitStatus::partial;
+    add_own(session, name, table);
+    if (types.is_damaged()) report.status = ExitStatus::partial;
     if (!table.rows.empty()) return report;
     try {
       add_expression(session, name, table);

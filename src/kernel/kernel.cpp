@@ -12,14 +12,18 @@
 namespace kvista {
 namespace {
 
-machine::Options machine_options(KernelOptions options) {
+machine::Options machine_options(const KernelOptions& options) {
   machine::Options wanted;
   wanted.explain = options.ask_all_sources;
-  wanted.overrides = std::move(options.facts);
-  wanted.vmcoreinfo_file = std::move(options.vmcoreinfo_file);
-  wanted.symbols_file = std::move(options.symbols_file);
-  wanted.config_file = std::move(options.config_file);
+  wanted.overrides = options.facts;
+  wanted.vmcoreinfo_file = options.vmcoreinfo_file;
+  wanted.symbols_file = options.symbols_file;
+  wanted.config_file = options.config_file;
   return wanted;
+}
+
+debuginfo::Options debuginfo_options(const KernelOptions& options) {
+  return {options.debuginfo_files, options.find_debuginfo, options.ask_debuginfod};
 }
 
 std::unique_ptr<image::MemoryImage> open(const std::vector<std::string>& paths) {
@@ -28,8 +32,9 @@ std::unique_ptr<image::MemoryImage> open(const std::vector<std::string>& paths) 
 
 }  // namespace
 
-Kernel::Kernel(const std::vector<std::string>& paths, KernelOptions options)
-    : session_(std::make_unique<kernel::Session>(open(paths), machine_options(std::move(options)))) {}
+Kernel::Kernel(const std::vector<std::string>& paths, const KernelOptions& options)
+    : session_(std::make_unique<kernel::Session>(open(paths), machine_options(options),
+                                                 debuginfo_options(options))) {}
 Kernel::Kernel(Kernel&& other) noexcept = default;
 Kernel& Kernel::operator=(Kernel&& other) noexcept = default;
 Kernel::~Kernel() = default;
@@ -86,6 +91,10 @@ std::vector<symbol::Symbol> Kernel::symbols(std::string_view name) const {
 
 std::optional<symbol::NearSymbol> Kernel::symbol_at(VirtAddr address) const {
   return session_->nearest_symbol(address);
+}
+
+std::optional<debuginfo::SourceLine> Kernel::source_line(VirtAddr address) const {
+  return session_->line_of(address);
 }
 
 type::Type Kernel::type(std::string_view text) const {

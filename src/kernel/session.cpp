@@ -20,6 +20,7 @@ constexpr unsigned kMostCpus = 1 << 16;
 
 TypeTables read_tables(const Session& session) {
   TypeTables tables;
+  if (session.debuginfo() != nullptr) tables.debuginfo = &session.debuginfo()->types();
   try {
     tables.kernel =
         session.with_machine([](machine::Machine& machine) { return type::read_kernel_types(machine); });
@@ -71,8 +72,9 @@ const Session& session_of(const Value& value) {
   return *value.session_;
 }
 
-Session::Session(std::unique_ptr<image::MemoryImage> image, machine::Options options)
-    : machine_(std::move(image), std::move(options)) {}
+Session::Session(std::unique_ptr<image::MemoryImage> image, machine::Options options,
+                 const debuginfo::Options& debuginfo)
+    : machine_(std::move(image), std::move(options)), debuginfo_(debuginfo::choose(machine_, debuginfo)) {}
 
 const machine::AddressSpace& Session::space() const {
   return space_.get(
@@ -100,8 +102,9 @@ const TypeNames& Session::types() const {
   return *types_.get([this] {
     TypeTables tables = read_tables(*this);
     const std::lock_guard lock(warnings_mutex_);
-    if (tables.kernel && !tables.kernel->btf().damage().empty())
-      warnings_.push_back(tables.kernel->btf().damage());
+    for (const type::TypeTable* table :
+         {tables.debuginfo, static_cast<const type::TypeTable*>(tables.kernel.get())})
+      if (table != nullptr && !table->damage().empty()) warnings_.push_back(table->damage());
     return std::make_unique<TypeNames>(std::move(tables), word_size());
   });
 }
@@ -142,6 +145,10 @@ std::string Session::symbol_text(VirtAddr address) const {
   } catch (const Error&) {
     return {};  // an address without a name is still an address
   }
+}
+
+std::optional<debuginfo::SourceLine> Session::line_of(VirtAddr address) const {
+  return debuginfo_ ? debuginfo_->line_of(address) : std::nullopt;
 }
 
 // --- memory ---
@@ -230,8 +237,23 @@ bool is_text(const symbol::Symbol& symbol) {
 
 }  // namespace
 
+// Of per-CPU variables, the symbol is where they were linked: at small numbers, which KASLR does not move,
+// until 9d7de2aa8b41 (6.15).
+std::optional<type::Type> Session::type_in_debuginfo(const symbol::Symbol& symbol, bool& is_per_cpu) const {
+  const auto first = symbols().find("__per_cpu_start");
+  const auto end = symbols().find("__per_cpu_end");
+  const bool is_within = !first.empty() && !end.empty() && symbol.address >= first.front().address &&
+                         symbol.address < end.front().address;
+  const bool moved = !is_within || first.front().address.value != 0;
+  const auto found = debuginfo_->variable(symbol.name, symbol.address, moved);
+  is_per_cpu = found && is_within;
+  return found ? found : debuginfo_->function(symbol.name, symbol.address);
+}
+
 type::Type Session::type_of_global(const symbol::Symbol& symbol, bool& is_per_cpu) const {
-  const type::BtfTypes* btf = types().kernel();
+  if (debuginfo_)
+    if (const auto found = type_in_debuginfo(symbol, is_per_cpu)) return *found;
+  const type::BtfTypes* btf = types().btf();
   if (btf != nullptr) {
     if (const auto found = btf->variable(symbol.name)) {
       is_per_cpu = true;  // BTF has no others: tools/lib/bpf, pahole --btf_encode_force

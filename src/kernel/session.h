@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/lazy.h"
+#include "debuginfo/debuginfo.h"
 #include "kernel/globals.h"
 #include "kernel/modules.h"
 #include "kernel/read_cache.h"
@@ -35,7 +36,9 @@ std::string to_text(const Path* path);
 /// Safe to use from several threads; everything is found when first asked for.
 class Session {
  public:
-  Session(std::unique_ptr<image::MemoryImage> image, machine::Options options);
+  /// Opens debuginfo, where it is asked for; throws what debuginfo::choose does.
+  Session(std::unique_ptr<image::MemoryImage> image, machine::Options options,
+          const debuginfo::Options& debuginfo = {});
 
   const image::MemoryImage& image() const { return machine_.image(); }
   const vmcoreinfo::VmcoreInfo& note() const { return machine_.note(); }
@@ -53,6 +56,10 @@ class Session {
   /// All of the modules' symbols, as their struct module says.
   const symbol::SymbolList& module_symbols() const;
   const TypeNames& types() const;
+  /// The debug information that is used, or null.
+  const debuginfo::Debuginfo* debuginfo() const { return debuginfo_.get(); }
+  /// The source line of an address in the kernel's code, where debuginfo is used and has it.
+  std::optional<debuginfo::SourceLine> line_of(VirtAddr address) const;
 
   /// All symbols of that name, the kernel's first.
   std::vector<symbol::Symbol> find_symbols(std::string_view name) const;
@@ -94,9 +101,11 @@ class Session {
   Value of_symbol(const symbol::Symbol& symbol) const;
   [[noreturn]] void fail_unknown(std::string_view name) const;
   type::Type type_of_global(const symbol::Symbol& symbol, bool& is_per_cpu) const;
+  std::optional<type::Type> type_in_debuginfo(const symbol::Symbol& symbol, bool& is_per_cpu) const;
 
   mutable std::mutex mutex_;
   mutable machine::Machine machine_;
+  std::unique_ptr<debuginfo::Debuginfo> debuginfo_;
   Lazy<machine::AddressSpace> space_;
   Lazy<std::unique_ptr<symbol::KernelSymbols>> symbols_;
   Lazy<std::unique_ptr<symbol::SymbolList>> module_symbols_;

@@ -86,7 +86,15 @@ Kind kind_of(syntax::Tag tag) {
 }  // namespace
 
 TypeNames::TypeNames(TypeTables tables, unsigned word_size)
-    : tables_(std::move(tables)), word_size_(word_size), derived_(word_size) {}
+    : tables_(std::move(tables)), word_size_(word_size), derived_(word_size) {
+  if (tables_.debuginfo != nullptr) own_.push_back(tables_.debuginfo);
+  if (tables_.kernel) own_.push_back(tables_.kernel.get());
+}
+
+bool TypeNames::is_damaged() const {
+  return std::any_of(own_.begin(), own_.end(),
+                     [](const type::TypeTable* table) { return !table->damage().empty(); });
+}
 
 const type::AllModuleTypes& TypeNames::modules() const {
   return modules_.get([this]() -> type::AllModuleTypes {
@@ -97,22 +105,23 @@ const type::AllModuleTypes& TypeNames::modules() const {
 
 std::vector<FoundType> TypeNames::find(std::string_view name, Kind kind) const {
   std::vector<FoundType> found;
-  if (!tables_.kernel) return found;
-  for (const Type& one : tables_.kernel->find(name, kind)) found.push_back({one, {}});
-  if (!found.empty()) return found;
+  for (const type::TypeTable* table : own_) {
+    for (const Type& one : table->find(name, kind)) found.push_back({one, {}});
+    if (!found.empty()) return found;
+  }
   for (const type::ModuleTypes& module : modules().modules)
     for (const Type& one : module.types->find(name, kind)) found.push_back({one, module.module});
   return found;
 }
 
 std::optional<Type> TypeNames::kernel_type(std::string_view name, Kind kind) const {
-  if (!tables_.kernel) return std::nullopt;
-  const auto found = tables_.kernel->find(name, kind);
-  return found.empty() ? std::nullopt : std::optional(found.front());
+  for (const type::TypeTable* table : own_)
+    if (const auto found = table->find(name, kind); !found.empty()) return found.front();
+  return std::nullopt;
 }
 
 void TypeNames::fail_missing(std::string_view what, std::string_view name) const {
-  if (!tables_.kernel) throw NotFound(fmt::format("{}{} is not known: {}", what, name, tables_.why_not));
+  if (own_.empty()) throw NotFound(fmt::format("{}{} is not known: {}", what, name, tables_.why_not));
   throw NotFound(fmt::format("the types (BTF) of the kernel and of {} modules have no {}{}{}",
                              modules().modules.size(), what, name,
                              modules().fault.empty() ? "" : "; " + modules().fault));
@@ -209,7 +218,9 @@ syntax::TypeNames TypeNames::for_parser() const {
 }
 
 std::optional<uint64_t> TypeNames::enumerator(std::string_view name) const {
-  return tables_.kernel ? tables_.kernel->enumerator(name) : std::nullopt;
+  for (const type::TypeTable* table : own_)
+    if (const auto value = table->enumerator(name)) return value;
+  return std::nullopt;
 }
 
 }  // namespace kvista::kernel

@@ -20,8 +20,9 @@ namespace kvista::kernel {
 
 /// Where the tables of types come from.
 struct TypeTables {
-  std::unique_ptr<type::BtfTypes> kernel;  ///< may be missing
-  std::string why_not;                     ///< there is none, in one sentence
+  const type::TypeTable* debuginfo = nullptr;  ///< asked first, if any
+  std::unique_ptr<type::BtfTypes> kernel;      ///< may be missing
+  std::string why_not;                         ///< there is none, in one sentence
   std::function<type::AllModuleTypes(const type::BtfTypes&)> read_modules;
 };
 
@@ -36,9 +37,13 @@ class TypeNames {
  public:
   TypeNames(TypeTables tables, unsigned word_size);
 
-  /// The kernel's own table, or null where there is none.
-  const type::BtfTypes* kernel() const { return tables_.kernel.get(); }
+  /// The kernel's own tables, in the order in which they are asked: debuginfo, if the user gave it, and BTF.
+  const std::vector<const type::TypeTable*>& own() const { return own_; }
+  /// The kernel's BTF, or null where there is none.
+  const type::BtfTypes* btf() const { return tables_.kernel.get(); }
   const std::string& why_none() const { return tables_.why_not; }
+  /// Whether some of the kernel's own types are missing because their tables are damaged.
+  bool is_damaged() const;
   const type::AllModuleTypes& modules() const;
   type::DerivedTypes& derived() const { return derived_; }
 
@@ -68,6 +73,7 @@ class TypeNames {
   [[noreturn]] void fail_missing(std::string_view what, std::string_view name) const;
 
   TypeTables tables_;
+  std::vector<const type::TypeTable*> own_;
   unsigned word_size_;
   mutable type::DerivedTypes derived_;
   Lazy<type::AllModuleTypes> modules_;

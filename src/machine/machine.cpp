@@ -264,6 +264,7 @@ std::vector<std::string> Machine::warnings() const {
     if (source == Source::symbol_file && !table.failure.empty())
       all.push_back(fmt::format("{} is not used: {}", options_.symbols_file, table.failure));
   }
+  all.insert(all.end(), more_warnings_.begin(), more_warnings_.end());
   if (!config_refused_.empty())
     all.push_back(fmt::format("{} is not used: {}", options_.config_file, config_refused_));
   for (const Fact& fact : facts_) {

@@ -96,6 +96,11 @@ class Machine {
   /// The kernel's address space. Throws NotFound where its root cannot be established.
   AddressSpace kernel_space();
 
+  /// Takes a file's symbols as those that the user gives (--symbols): they are proven to be this kernel's.
+  void use_symbol_file(const std::string& path, SymbolTable table);
+  /// One more sentence among warnings().
+  void add_warning(std::string text) { more_warnings_.push_back(std::move(text)); }
+
   // What follows is for probes and for floors above that read single variables.
 
   /// Where the kernel image's mapping puts `address`, by phys_base alone.
@@ -139,7 +144,8 @@ class Machine {
   std::optional<decode::Kallsyms> kallsyms_;
   std::map<Source, SymbolTable> symbol_tables_;  // those that were asked for
   std::optional<KernelConfig> config_;
-  std::string config_refused_;         // why the user's file is not used
+  std::string config_refused_;  // why the user's file is not used
+  std::vector<std::string> more_warnings_;
   std::optional<Source> asked_table_;  // by the source that is being asked
 };
 

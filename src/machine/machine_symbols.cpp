@@ -133,6 +133,11 @@ const SymbolTable& Machine::symbol_table(Source source) {
   return symbol_tables_.emplace(source, read_symbol_table(source)).first->second;
 }
 
+void Machine::use_symbol_file(const std::string& path, SymbolTable table) {
+  options_.symbols_file = path;
+  symbol_tables_.insert_or_assign(Source::symbol_file, std::move(table));
+}
+
 VirtAddr Machine::symbol(std::string_view name) {
   // phys_base comes first: it asks for no symbol, and without it nothing can be read.
   need_number(FactId::phys_base);

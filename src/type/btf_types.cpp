@@ -1,7 +1,5 @@
 #include "type/btf_types.h"
 
-#include <algorithm>
-
 namespace kvista::type {
 namespace {
 
@@ -58,7 +56,7 @@ std::string_view qualifier(const BtfType& type) {
 }  // namespace
 
 BtfTypes::BtfTypes(std::vector<std::byte> bytes, ByteOrder order, unsigned word_size, const BtfTypes* base)
-    : TypeSource(word_size),
+    : TypeTable(word_size),
       base_(base),
       btf_(std::move(bytes), order, base == nullptr ? nullptr : &base->btf_) {}
 
@@ -152,8 +150,7 @@ std::vector<Type> BtfTypes::find(std::string_view name, Kind kind) const {
     const Kind own = btf_kind == BtfKind::integer ? info(id).kind : kind_of(btf_kind);
     if (own == kind) found.emplace_back(this, id);
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](Type a, Type b) { return a.members().size() > b.members().size(); });
+  put_complete_first(found);
   return found;
 }
 
@@ -169,6 +166,11 @@ std::optional<Type> BtfTypes::variable(std::string_view name) const {
 
 std::optional<Type> BtfTypes::function(std::string_view name) const {
   return target_of(name, BtfKind::function);
+}
+
+std::vector<Type> BtfTypes::functions(std::string_view name) const {
+  const auto found = function(name);
+  return found ? std::vector{*found} : std::vector<Type>{};
 }
 
 std::optional<uint64_t> BtfTypes::enumerator(std::string_view name) const {

@@ -104,7 +104,7 @@ class Scene:
 
     def prepare(self, common: list[Statement], case: Case) -> None:
         makers = {"IMAGE": self.image, "FILE": self.text_file, "BYTES": self.byte_file, "ELF": self.elf,
-                  "PATCH": self.patch, "DIRECTORY": self.make_directory}
+                  "COMPILE": self.compile, "PATCH": self.patch, "DIRECTORY": self.make_directory}
         asked = [s for s in common + case.statements if s.word in makers]
         images = [s for s in asked if s.word == "IMAGE"]
         # A case's own image replaces the common one, unless it adds to it.
@@ -137,6 +137,10 @@ class Scene:
     def elf(self, rest: str, text: str) -> None:
         name, _, options = rest.partition(" ")
         made_files.write_elf(self.directory / name, options, text)
+
+    def compile(self, rest: str, text: str) -> None:
+        name, _, options = rest.partition(" ")
+        subprocess.run(["gcc", "-x", "c", "-", "-o", name, *shlex.split(options)], input=text, text=True, check=True, cwd=self.directory)
 
     def patch(self, rest: str, _text: str) -> None:
         offset, _, hexadecimal = rest.partition(" ")

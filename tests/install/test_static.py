@@ -48,6 +48,11 @@ def main():
             said = [(done.returncode, done.stdout, done.stderr) for done in both]
             if said[0] != said[1] or said[0][0] > 2:
                 sys.exit(f"kvista-static {' '.join(job)}: {said[0]}, but kvista: {said[1]}")
+        # What it is linked without, it says.
+        command = [options.static, "-c", image, "struct", "list_head", "--debuginfo", options.kvista]
+        done = subprocess.run(command, capture_output=True, env={}, check=False, text=True)
+        if done.returncode != 2 or "built without DWARF" not in done.stderr:
+            sys.exit(f"kvista-static --debuginfo: {done}")
     print(f"{size} bytes; {len(JOBS)} commands say the same")
 
 

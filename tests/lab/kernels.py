@@ -162,6 +162,35 @@ def fetch(suite: str) -> Kernel:
         return kernel
 
 
+def fetch_vmlinux(kernel: Kernel) -> Path:
+    """The vmlinux with debug information of a kernel, from its -dbg package; nothing else of that is kept."""
+    cache = lab.cache_dir()
+    state = cache / "apt" / f"amd64-{kernel.suite}"
+    path = cache / "debug" / f"vmlinux-{kernel.release}"
+    record = path.with_suffix(".json")
+    with lab.locked(state / "fetch.lock"):
+        apt = Apt(state, kernel.suite)
+        package = f"{kernel.package}-dbg"
+        try:
+            apt.update()
+            name = apt.file_name(package)
+        except lab.LabError as error:
+            if path.exists():
+                return path
+            raise lab.Unavailable(f"The package {package} cannot be fetched.\n{error}") from error
+        if record.exists() and json.loads(record.read_text("utf-8")) == name and path.exists():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lab.note(f"lab: fetching {package}, some 300 MB ...")
+        apt("apt-get", "download", package, cwd=path.parent)
+        deb = path.parent / name
+        script = 'dpkg-deb --fsys-tarfile "$0" | tar -xO --wildcards "./usr/lib/debug/boot/vmlinux-*" > "$1"'
+        lab.run(["sh", "-c", script, str(deb), str(path)], f"unpacking {name}")
+        deb.unlink()
+        record.write_text(json.dumps(name), "utf-8")
+        return path
+
+
 def _unpack(apt: Apt, cache: Path) -> Kernel:
     """Download and unpack the suite's newest kernel unless that has been done."""
     package = apt.newest()
