@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <utility>
 
@@ -15,7 +16,7 @@ constexpr std::chrono::seconds kFirst{1};
 
 // "1:02:03", "2:03".
 std::string clock(double seconds) {
-  const auto all = static_cast<uint64_t>(seconds + 0.5);
+  const auto all = static_cast<uint64_t>(std::llround(seconds));
   const uint64_t hours = all / 3600;
   return hours == 0 ? fmt::format("{}:{:02}", all / 60, all % 60)
                     : fmt::format("{}:{:02}:{:02}", hours, all / 60 % 60, all % 60);

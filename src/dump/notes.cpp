@@ -6,6 +6,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/endian.h"
 
@@ -25,8 +26,8 @@ constexpr uint64_t padded(uint64_t size) {
 
 }  // namespace
 
-Notes::Notes(const image::MemoryImage& image, const std::string& vmcoreinfo)
-    : image_(image), text_(vmcoreinfo) {
+Notes::Notes(const image::MemoryImage& image, std::string vmcoreinfo)
+    : image_(image), text_(std::move(vmcoreinfo)) {
   for (const image::Note& note : image.notes()) {
     if (note.name == kEraseinfo || (image.traits().live && note.name != kVmcoreinfo)) continue;
     if (note.name == kVmcoreinfo && !text_.empty()) continue;

@@ -17,7 +17,7 @@ class Notes {
  public:
   /// Those of `image`, and `vmcoreinfo` where the image has none (it was found in memory, or the user gave
   /// it). Of a running kernel only VMCOREINFO: the registers that /proc/kcore shows are not those of a crash.
-  Notes(const image::MemoryImage& image, const std::string& vmcoreinfo);
+  Notes(const image::MemoryImage& image, std::string vmcoreinfo);
 
   /// Bytes that they take.
   uint64_t size() const;

@@ -129,7 +129,8 @@ class FileOutput final : public Output {
 // Records of big-endian offset, size and bytes, behind a header of 4096 bytes; one with both -1 ends it.
 class FlattenedOutput final : public Output {
  public:
-  FlattenedOutput(const std::string& path, bool overwrite) : target_(make(path, overwrite)) {
+  FlattenedOutput(const std::string& path, bool overwrite)
+      : target_(path == "-" ? Target() : Target(path, overwrite)) {
     constexpr size_t kHeaderSize = 4096;
     constexpr std::string_view kSignature = "makedumpfile";
     constexpr size_t kTypeAt = 16;
@@ -147,14 +148,10 @@ class FlattenedOutput final : public Output {
   }
   // What no record gives is zeros, if anything comes behind it; something always does.
   void reserve(uint64_t /*offset*/, uint64_t /*size*/) override {}
-  void sync() override { target_->sync(); }
+  void sync() override { target_.sync(); }
   void end() override { send_head(UINT64_MAX, UINT64_MAX); }
 
  private:
-  static std::unique_ptr<Target> make(const std::string& path, bool overwrite) {
-    return path == "-" ? std::make_unique<Target>() : std::make_unique<Target>(path, overwrite);
-  }
-
   void send_head(uint64_t offset, uint64_t size) {
     std::array<std::byte, 16> head;
     store(head.data(), offset, ByteOrder::big);
@@ -164,15 +161,15 @@ class FlattenedOutput final : public Output {
 
   void send(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-      const ssize_t done = ::write(target_->fd(), bytes.data(), bytes.size());
+      const ssize_t done = ::write(target_.fd(), bytes.data(), bytes.size());
       if (done < 0 && errno == EINTR) continue;
       if (done == 0) errno = ENOSPC;
-      if (done <= 0) target_->fail("cannot be written");
+      if (done <= 0) target_.fail("cannot be written");
       bytes = bytes.subspan(static_cast<size_t>(done));
     }
   }
 
-  std::unique_ptr<Target> target_;
+  Target target_;
 };
 
 }  // namespace

@@ -145,7 +145,7 @@ void main_fields(Fields& fields, Header& header, const Layout& layout) {
   fields.u32(header.bitmap_blocks);
   fields.sized(header.max_mapnr, 4);
   fields.seek(kTimeAt + (layout.time_alignment - kTimeAt % layout.time_alignment) % layout.time_alignment +
-              2 * layout.time_size + kCpusBehindTime);
+              uint64_t{2} * layout.time_size + kCpusBehindTime);
   fields.u32(header.cpus);
 }
 
