@@ -69,6 +69,7 @@ const OptionSpec& image_option();
 std::span<const OptionSpec> output_options();
 
 Command make_dmesg();
+Command make_dump();
 Command make_enum();
 Command make_info();
 Command make_list();

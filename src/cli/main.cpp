@@ -102,8 +102,8 @@ bool wants_color(const Output& output, FILE* stream) {
   return !output.no_color && isatty(fileno(stream)) != 0 && std::getenv("NO_COLOR") == nullptr;
 }
 
-void write_out(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+void write_out(const std::string& text, FILE* stream = stdout) {
+  if (std::fwrite(text.data(), 1, text.size(), stream) != text.size() || std::fflush(stream) != 0)
     throw Error(fmt::format("cannot write to standard output: {}", std::strerror(errno)));
 }
 
@@ -113,13 +113,14 @@ void print_warnings(std::span<const std::string> warnings) {
 
 void print(const Report& report, const Output& output) {
   std::string text;
+  FILE* stream = report.to_stderr ? stderr : stdout;
   if (output.json)
     text = render_json(report);
   else if (output.ndjson)
     text = render_ndjson(report);
   else
-    text = render_text(report, wants_color(output, stdout));
-  write_out(text);
+    text = render_text(report, wants_color(output, stream));
+  write_out(text, stream);
   if (!output.quiet) print_warnings(report.warnings);
 }
 

@@ -70,6 +70,7 @@ class TypeNames {
   std::optional<type::Type> find_basic(std::string_view name) const;
   type::Type resolve_base(const syntax::TypeName& name, Of of) const;
   type::Type resolve(const syntax::TypeName& name, Of of, unsigned depth) const;
+  type::Type with_qualifiers(type::Type type, uint8_t qualifiers) const;
   [[noreturn]] void fail_missing(std::string_view what, std::string_view name) const;
 
   TypeTables tables_;

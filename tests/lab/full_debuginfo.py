@@ -131,7 +131,7 @@ def main() -> int:
     arguments = parser.parse_args()
     taken = capture.capture(arguments.suite, arguments.variant)
     print(taken.describe())
-    vmlinux = kernels.fetch_vmlinux(kernels.fetch(arguments.suite))
+    vmlinux = kernels.debuginfo(kernels.fetch(arguments.suite))
     problems = check_types(arguments.dwarf_check, taken.dump, vmlinux)
     problems += check_command(arguments.kvista, taken.dump, vmlinux)
     problems += check_lines(arguments.kvista, taken.dump, vmlinux)

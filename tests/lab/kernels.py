@@ -19,6 +19,7 @@ from pathlib import Path
 import lab
 
 KERNEL_PATTERN = r"^linux-image-[0-9].*-cloud-amd64$"
+EXTRACT = 'set -e; dpkg-deb --fsys-tarfile "$0" | tar -x -C "$1" --no-same-owner --wildcards "./usr/lib/debug/*vmlinux*"'
 LISTS_LAST_SECONDS = 24 * 3600
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -162,33 +163,44 @@ def fetch(suite: str) -> Kernel:
         return kernel
 
 
-def fetch_vmlinux(kernel: Kernel) -> Path:
-    """The vmlinux with debug information of a kernel, from its -dbg package; nothing else of that is kept."""
-    cache = lab.cache_dir()
-    state = cache / "apt" / f"amd64-{kernel.suite}"
-    path = cache / "debug" / f"vmlinux-{kernel.release}"
-    record = path.with_suffix(".json")
+def debuginfo(kernel: Kernel) -> Path:
+    """The vmlinux with DWARF of a kernel that was fetched, from the package -dbg of the same version."""
+    root = kernel.root / "debug"
+    vmlinux = root / f"usr/lib/debug/lib/modules/{kernel.release}/vmlinux"
+    state = lab.cache_dir() / "apt" / f"amd64-{kernel.suite}"
     with lab.locked(state / "fetch.lock"):
+        if vmlinux.exists():
+            return vmlinux
         apt = Apt(state, kernel.suite)
+        apt.update()
         package = f"{kernel.package}-dbg"
         try:
-            apt.update()
             name = apt.file_name(package)
         except lab.LabError as error:
-            if path.exists():
-                return path
-            raise lab.Unavailable(f"The package {package} cannot be fetched.\n{error}") from error
-        if record.exists() and json.loads(record.read_text("utf-8")) == name and path.exists():
-            return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lab.note(f"lab: fetching {package}, some 300 MB ...")
-        apt("apt-get", "download", package, cwd=path.parent)
-        deb = path.parent / name
-        script = 'dpkg-deb --fsys-tarfile "$0" | tar -xO --wildcards "./usr/lib/debug/boot/vmlinux-*" > "$1"'
-        lab.run(["sh", "-c", script, str(deb), str(path)], f"unpacking {name}")
-        deb.unlink()
-        record.write_text(json.dumps(name), "utf-8")
-        return path
+            raise lab.Unavailable(f"No mirror has the package {package}.\n{error}") from error
+        if _version(name) != _version(kernel.files[0]):
+            raise lab.Unavailable(f"The mirror has {name}, which is of another version than {kernel.files[0]}.")
+        lab.note(f"lab: fetching {name} ...")
+        root.mkdir(exist_ok=True)
+        apt("apt-get", "download", package, cwd=root)
+        new = root / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        lab.run(["sh", "-c", EXTRACT, str(root / name), str(new)], f"unpacking {name}")
+        (root / name).unlink()
+        # Until Debian 12 it is below boot, and what is here is a link to it.
+        found = [path for path in new.rglob("vmlinux*") if path.is_file() and not path.is_symlink()]
+        if len(found) != 1:
+            raise lab.LabError(f"{name} has {len(found)} files that are called vmlinux.")
+        vmlinux.parent.mkdir(parents=True, exist_ok=True)
+        found[0].rename(vmlinux)
+        shutil.rmtree(new)
+    return vmlinux
+
+
+def _version(file_name: str) -> str:
+    """The version in the name of a .deb file."""
+    return file_name.split("_")[1]
 
 
 def _unpack(apt: Apt, cache: Path) -> Kernel:
