@@ -1,0 +1,11 @@
+// The types of a described kernel that has objects.
+#pragma once
+
+#include "images/type_book.h"
+
+namespace kvista::test {
+
+/// As Linux 6.12 has them on x86_64, with the members that readers of kernels ask for.
+const TypeBook& kernel_types();
+
+}  // namespace kvista::test
