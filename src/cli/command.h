@@ -24,6 +24,7 @@ struct OptionSpec {
   bool repeatable = false;
   char letter = 0;                        ///< its short form: 'T' for "-T"; 0: none
   std::vector<std::string> choices = {};  ///< the values that it takes, or what they begin with; none: any
+  bool takes_list = false;                ///< several of its choices, with commas between
 
   bool takes_value() const { return !value_name.empty(); }
 };

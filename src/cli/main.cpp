@@ -87,6 +87,29 @@ CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   return sub;
 }
 
+// Whether a value, or each of its parts, is one of the choices; one that ends with "=" is what values begin
+// with.
+bool is_choice(const std::string& value, const OptionSpec& option) {
+  const size_t comma = option.takes_list ? value.find(',') : std::string::npos;
+  const std::string first = value.substr(0, comma);
+  const bool fits = std::any_of(option.choices.begin(), option.choices.end(), [&](const std::string& choice) {
+    return choice == first || choice.ends_with('=');
+  });
+  return fits && (comma == std::string::npos || is_choice(value.substr(comma + 1), option));
+}
+
+// Throws UsageError for a value that an option does not take.
+void check_choices(const Command& command, const Invocation& invocation) {
+  for (const OptionSpec& option : command.options) {
+    if (option.choices.empty()) continue;
+    for (const std::string& value : invocation.values(option.name))
+      if (!is_choice(value, option))
+        throw UsageError(fmt::format("{}: {} {}: expected {}{}", command.name, option.name, value,
+                                     fmt::join(option.choices, ", "),
+                                     option.takes_list ? ", or several of them with commas between" : ""));
+  }
+}
+
 void collect(Parsed& parsed) {
   for (const auto& given : parsed.operands)
     parsed.invocation.operands.insert(parsed.invocation.operands.end(), given.begin(), given.end());
@@ -132,6 +155,7 @@ int fail(const std::string& command, const Output& output, const std::string& me
 int run_command(const Command& command, const Invocation& invocation) {
   const Output output(invocation);
   try {
+    check_choices(command, invocation);
     const Report report = command.run(invocation);
     print(report, output);
     return static_cast<int>(report.status);
@@ -183,7 +207,6 @@ int print_schema(const std::string& name) {
 
 int print_help(const CLI::App& app, const Invocation& invocation) {
   const auto shell = invocation.value("--completion");
-  if (shell && *shell != "bash") throw UsageError(fmt::format("help --completion {}: known is bash", *shell));
   if (shell) {
     write_out(bash_completion());
   } else if (invocation.flag("--man")) {
@@ -204,6 +227,7 @@ int print_help(const CLI::App& app, const Invocation& invocation) {
 
 int run_own_command(const CLI::App& app, const Command& command, const Invocation& invocation) {
   try {
+    check_choices(command, invocation);
     if (command.name == "schema") return print_schema(invocation.operands.front());
     return print_help(app, invocation);
   } catch (const UsageError& error) {

@@ -55,9 +55,6 @@ Report run(const Invocation& invocation) {
     } else if (const Value value = session.evaluate(text); value.is_per_cpu()) {
       add_addresses(table, session, value);
     } else {
-      if (value.address() && value.type() == type::Type())
-        throw UsageError(
-            fmt::format("the type of {0} is not known: say it, as in *(unsigned long *)&{0}", text));
       shown = value;
       faults = add_value(table, session, value,
                          value.address() && value.expression() == text ? text + " = " : "", radix);

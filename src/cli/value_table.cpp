@@ -79,9 +79,9 @@ void fail_where_unreadable(const kernel::Session& session, const Value& value) {
 
 void add_unreadable(Report& report, size_t faults) {
   if (faults == 0) return;
-  report.warnings.push_back(
-      fmt::format("{} value{} cannot be read: the memory is not in the image, or not mapped", faults,
-                  faults == 1 ? "" : "s"));
+  report.warnings.push_back(faults == 1
+                                ? "1 value cannot be shown: its line says why"
+                                : fmt::format("{} values cannot be shown: their lines say why", faults));
   report.status = ExitStatus::partial;
 }
 

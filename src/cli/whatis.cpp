@@ -13,9 +13,10 @@ using type::BtfTypes;
 using type::Kind;
 
 // Whatever has the name: types, functions, per-CPU variables and enumerators.
-void add_all(const BtfTypes& types, const std::string& name, Table& table) {
+void add_all(const BtfTypes& types, const std::string& name, Report& report) {
+  Table& table = report.tables.front();
   for (const Kind kind : {Kind::structure, Kind::union_type, Kind::enumeration})
-    for (const type::Type& found : types.find(name, kind)) add_layout(found, table);
+    for (const type::Type& found : types.find(name, kind)) add_layout(found, report);
   for (const type::Type& found : types.find(name, Kind::type_definition))
     table.rows.push_back(plain_row("typedef", fmt::format("typedef {};", found.target().declaration(name))));
   if (const auto found = types.function(name))
@@ -46,18 +47,18 @@ Report run(const Invocation& invocation) {
     const kernel::TypeNames& types = session.types();
     if (types.kernel() == nullptr) throw NotFound(types.why_none());
     Table& table = report.tables[0];
-    add_all(*types.kernel(), name, table);
+    add_all(*types.kernel(), name, report);
     if (!types.kernel()->btf().damage().empty()) report.status = ExitStatus::partial;
     if (!table.rows.empty()) return report;
     try {
       add_expression(session, name, table);
     } catch (const Error& error) {
-      for (const type::ModuleTypes& module : types.modules().modules) add_all(*module.types, name, table);
+      for (const type::ModuleTypes& module : types.modules().modules) add_all(*module.types, name, report);
       if (table.rows.empty())
-        throw NotFound(
-            fmt::format("the types (BTF) of the kernel and its modules have nothing called {}, and it is no "
-                        "expression: {}",
-                        name, error.what()));
+        throw NotFound(fmt::format(
+            "the types (BTF) of the kernel and its modules have nothing called {}, and it is no "
+            "expression: {}{}",
+            name, error.what(), types.modules().fault.empty() ? "" : "; " + types.modules().fault));
     }
     return report;
   });

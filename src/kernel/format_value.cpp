@@ -61,8 +61,32 @@ class Lines {
 
   void add(const Value& value, unsigned depth, const std::string& path, const std::string& label,
            const std::string& tail) {
-    if (lines.size() > kMostLines || depth > kMostDepth)
-      throw FormatError(fmt::format("{} has too many members to be shown", value.expression()), 0);
+    if (lines.size() > kMostLines)
+      throw Unsupported(fmt::format("{} has more than {} lines", value.expression(), kMostLines));
+    const size_t before = lines.size();
+    try {
+      if (depth > kMostDepth) throw FormatError(fmt::format("it is more than {} deep", kMostDepth), 0);
+      add_parts(value, depth, path, label, tail);
+    } catch (const FormatError& error) {
+      // A type that is damaged costs this value, not those beside it.
+      lines.resize(before);
+      add_damaged(error.what(), depth, path, label, tail);
+    }
+  }
+
+  std::vector<ValueLine> lines;
+  size_t faults = 0;
+
+ private:
+  void add_damaged(const char* why, unsigned depth, const std::string& path, const std::string& label,
+                   const std::string& tail) {
+    ++faults;
+    const std::string text = fmt::format("<not shown: {}>", why);
+    lines.push_back({depth, label + text + tail, path, "?", text, {}});
+  }
+
+  void add_parts(const Value& value, unsigned depth, const std::string& path, const std::string& label,
+                 const std::string& tail) {
     const Type own = value.type().resolved();
     if (own.is_compound()) return add_members(value, depth, path, label, tail);
     if (own.kind() == Kind::array && !is_text(own)) return add_elements(value, depth, path, label, tail);
@@ -70,10 +94,6 @@ class Lines {
     lines.push_back({depth, label + text + tail, path, value.type().declaration(), text, value.address()});
   }
 
-  std::vector<ValueLine> lines;
-  size_t faults = 0;
-
- private:
   std::string text_of(const Value& value) {
     try {
       return scalar_text(session_, value, radix_);
@@ -101,8 +121,12 @@ class Lines {
         continue;
       }
       const std::string name(member.name);
-      add(value[name], depth + 1, path.empty() ? name : fmt::format("{}.{}", path, name), name + " = ",
-          comma);
+      const std::string inner = path.empty() ? name : fmt::format("{}.{}", path, name);
+      try {
+        add(value[name], depth + 1, inner, name + " = ", comma);
+      } catch (const FormatError& error) {
+        add_damaged(error.what(), depth + 1, inner, name + " = ", comma);
+      }
     }
     open(depth, "}" + tail);
   }

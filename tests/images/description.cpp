@@ -339,6 +339,7 @@ void parse_kdump(Words& words, Description& out) {
     return;
   }
   words.number("version", kdump.version);
+  words.number("level", kdump.level);
   words.number("words", kdump.word_size);
   words.number("split", kdump.parts);
   if (const auto pages = words.option("pages")) kdump.pages_written = parse_size(*pages);

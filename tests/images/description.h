@@ -55,6 +55,7 @@ enum class FileFormat {
 
 struct KdumpLine {
   unsigned version = 6;
+  unsigned level = 0;  ///< the dump level that it says it was made with
   unsigned word_size = 8;
   ByteOrder byte_order = ByteOrder::little;
   std::string machine = "x86_64";

@@ -66,13 +66,18 @@ void add_wrong_sizes(BtfBuilder& types) {
 
 }  // namespace
 
+BtfBuilder btf_of(const Description& description) {
+  BtfBuilder types = description.objects.empty() ? sample_types() : kernel_types().btf();
+  const BtfLine line = description.btf.value_or(BtfLine());
+  if (line.cyclic) add_cyclic(types);
+  if (line.wrong_sizes) add_wrong_sizes(types);
+  if (line.future_kind) types.add("future", 25, 0, 0);
+  return types;
+}
+
 void Kernel::place_btf() {
   if (!description_.btf) return;
-  BtfBuilder types = description_.objects.empty() ? sample_types() : kernel_types().btf();
-  if (description_.btf->cyclic) add_cyclic(types);
-  if (description_.btf->wrong_sizes) add_wrong_sizes(types);
-  if (description_.btf->future_kind) types.add("future", 25, 0, 0);
-  const auto bytes = types.build();
+  const auto bytes = btf_of(description_).build();
   const uint64_t at = place("__start_BTF", bytes.size(), kPage);
   memory_.write(image_phys(at), bytes);
   symbols_["__stop_BTF"] = at + bytes.size();

@@ -84,7 +84,7 @@ class ModulePlacer {
 
   // Split BTF: a struct of its own, NAME_state.
   ObjectWriter::Link make_types(const ModuleLine& line, const PlacedObject& module) {
-    BtfBuilder split(ByteOrder::little, out_.types().btf());
+    BtfBuilder split(ByteOrder::little, btf_of(out_.kernel().description()));
     const uint32_t number = split.integer(line.name + "_number", 4);
     split.structure(line.name + "_state", 8, {{"users", number, 0}, {"limit", number, 32}});
     const auto bytes = split.build();
