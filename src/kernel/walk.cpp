@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -79,7 +80,7 @@ std::string walk_chain(const Session& session, VirtAddr first, const Chain& chai
 
 namespace {
 
-// What a torn list's end leads back to, last first: as long as the entries agree on who follows whom.
+// What a torn list's end leads back to, in the list's order: as long as the entries agree on who follows whom.
 std::vector<VirtAddr> entries_from_end(const Session& session, VirtAddr head, AddressSet& seen) {
   const unsigned word = session.word_size();
   std::vector<VirtAddr> entries;
@@ -95,6 +96,7 @@ std::vector<VirtAddr> entries_from_end(const Session& session, VirtAddr head, Ad
   } catch (const FaultError&) {
     // As far as it goes: that the list is torn is said already.
   }
+  std::reverse(entries.begin(), entries.end());
   return entries;
 }
 
@@ -119,8 +121,8 @@ std::string walk_list(const Session& session, VirtAddr head, const VisitNode& vi
   if (!entries.empty())
     fault += fmt::format("; from its end on, {} more {} found", entries.size(),
                          entries.size() == 1 ? "was" : "were");
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
-    if (!visit(*entry)) break;
+  for (const VirtAddr entry : entries)
+    if (!visit(entry)) break;
   return fault;
 }
 
