@@ -15,7 +15,9 @@ from pathlib import Path
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH.parent / "tests" / "lab"))
 
+import capture  # noqa: E402, F401
 import dumpfile  # noqa: E402
+import full_drgn  # noqa: E402, F401
 import full_peers  # noqa: E402
 import guest  # noqa: E402
 import initramfs  # noqa: E402

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import reference
-from reference import full_peers, lab
+from reference import capture, full_drgn, full_peers, kernels, lab
 
 PAGE = 4096
 MIB = 1 << 20
@@ -38,6 +38,7 @@ OBJECT_COMMANDS = {
 }
 """What is looked up in a dump without debuginfo, and within how many seconds."""
 OBJECT_MIB = 48
+VALUES_RATIO = 1.0
 BYTES_A_RECORD = 96
 SCAN_RATIO = 1.0
 MEMORY_SLACK_MIB = 1.0
@@ -146,6 +147,34 @@ def measure_objects(bench: Bench, kvista: Path) -> None:
         one = found[name]
         bench.add(f"`{name}`, 1 GiB: part of {seconds * 1e3:.0f} ms", f"{one.wall / seconds:.2f}", "< 1", one.wall < seconds)
         bench.add(f"`{name}`, 1 GiB, peak memory", f"{one.mib:.1f} MiB", f"< {OBJECT_MIB} MiB", one.mib < OBJECT_MIB)
+
+
+def measure_values(bench: Bench, kvista: Path, globals_check: Path, work: Path) -> None:
+    """Values of variables of the lab's sid capture: kvista without debuginfo against drgn with it."""
+    suite = full_drgn.SUITE
+    dump = capture.capture(suite, "nokaslr").dump
+    vmlinux = kernels.debuginfo(kernels.fetch(suite))
+    peers = full_peers.fetch(*full_drgn.DRGN)
+    warm(dump)
+    warm(vmlinux)
+    names = full_drgn.declared(globals_check, dump)
+    theirs = full_drgn.ask_drgn(peers, dump, vmlinux, names)
+    per_cpu = full_drgn.per_cpu_names(theirs)
+    sets = {"init_task": ["init_task"], f"{len(theirs)} variables": sorted(theirs)}
+    commands: dict[str, Sequence[str]] = {}
+    for what, wanted in sets.items():
+        request = work / f"{len(wanted)}.json"
+        request.write_text(json.dumps({"names": wanted, "elements": full_drgn.ELEMENTS}), "utf-8")
+        options = ["--json", "--elements", str(full_drgn.ELEMENTS)]
+        commands[f"kvista {what}"] = [str(kvista), "-c", str(dump), "p", *options, full_drgn.all_values(wanted, per_cpu)]
+        commands[f"drgn {what}"] = full_drgn.drgn_command(peers, dump, vmlinux, request)
+    found = bench.medians(commands)
+    for what in sets:
+        ours, other = found[f"kvista {what}"], found[f"drgn {what}"]
+        name = f"drgn with debuginfo / `p` without, every value of {what}"
+        bench.add(f"{name}, wall time", f"{other.wall / ours.wall:.1f}", f">= {VALUES_RATIO}", other.wall / ours.wall >= VALUES_RATIO)
+        bench.add(f"{name}, CPU time", f"{other.cpu / ours.cpu:.1f}")
+        bench.add(f"{name}, peak memory", f"{other.mib / ours.mib:.1f}")
 
 
 def measure_census(bench: Bench, kvista: Path, peers: full_peers.Peers, work: Path) -> None:
@@ -298,12 +327,13 @@ def main() -> int:
     parser.add_argument("--kvista", type=Path, help="another kvista than that of the build tree")
     parser.add_argument("--make-image", type=Path, help="another builder of synthetic images")
     parser.add_argument("--runs", type=int, default=7, help="turns of which the median is taken (default: 7)")
-    parser.add_argument("--only", choices=("info", "objects", "census", "kdump", "flattened", "scan", "kernels", "growth"), action="append", help="a part of it")
+    parser.add_argument("--only", choices=("info", "objects", "values", "census", "kdump", "flattened", "scan", "kernels", "growth"), action="append", help="a part of it")
     arguments = parser.parse_args()
     kvista = arguments.kvista or arguments.build / "src" / "kvista"
     make_image = arguments.make_image or arguments.build / "tests" / "images" / "make_image"
     program = arguments.build / "bench" / "kvista_bench"
-    for tool in (kvista, make_image, program):
+    globals_check = arguments.build / "tests" / "tools" / "globals_check"
+    for tool in (kvista, make_image, globals_check, program):
         if not tool.exists():
             raise lab.LabError(f"There is no {tool}: build the project with -DKVISTA_BENCH=ON and its tests.")
     with tempfile.TemporaryDirectory(prefix="kvista-bench-", dir=lab.cache_dir()) as folder:
@@ -312,6 +342,7 @@ def main() -> int:
         parts: dict[str, Callable[[], None]] = {
             "info": lambda: measure_info(bench, kvista),
             "objects": lambda: measure_objects(bench, kvista),
+            "values": lambda: measure_values(bench, kvista, globals_check, work),
             "census": lambda: measure_census(bench, kvista, full_peers.fetch(), work),
             "kdump": lambda: measure_kdump(bench, kvista, program, full_peers.fetch(), work),
             "flattened": lambda: measure_flattened(bench, kvista, work),

@@ -64,12 +64,15 @@ struct Command {
 std::span<const Command> commands();
 /// Those about kvista itself, schema and help: they have no tables, and `run` is empty.
 std::span<const Command> own_commands();
+/// "a,b" as options with several values take them; of an empty text one empty part.
+std::vector<std::string> split_at_commas(const std::string& text);
 /// The option before the command: -c IMAGE.
 const OptionSpec& image_option();
 /// What all commands that look at an image take: --json ...
 std::span<const OptionSpec> output_options();
 
 Command make_dmesg();
+Command make_dump();
 Command make_enum();
 Command make_info();
 Command make_list();

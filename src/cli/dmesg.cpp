@@ -45,12 +45,8 @@ std::set<uint8_t> parse_levels(const Invocation& invocation) {
   std::set<uint8_t> levels;
   const auto text = invocation.value("--level");
   if (!text) return levels;
-  for (size_t at = 0; at <= text->size();) {
-    const size_t end = std::min(text->find(',', at), text->size());
-    const auto level = level_by_name(std::string_view(*text).substr(at, end - at));
-    levels.insert(level.value());  // the command line has none but these
-    at = end + 1;
-  }
+  for (const std::string& name : split_at_commas(*text))
+    levels.insert(level_by_name(name).value());  // the command line has none but these
   return levels;
 }
 

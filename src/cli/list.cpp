@@ -12,16 +12,18 @@ namespace {
 using kernel::Session;
 
 // What is shown of each entry: with -s the struct, or members of it.
-size_t add_entry(Table& table, const Session& session, VirtAddr entry, const Invocation& invocation) {
+Gaps add_entry(Table& table, const Session& session, VirtAddr entry, const Invocation& invocation) {
   table.rows.push_back({fmt::format("{:x}", entry.value), Cell{}, Cell{}, Cell{}, Hex{entry.value}, Cell{}});
-  size_t faults = 0;
+  Gaps gaps;
+  const kernel::ValueStyle style = value_style(invocation);
   for (const std::string& text : invocation.values("-s")) {
     const MemberList wanted = parse_members(text);
     const Value object = session.object(kernel::type_by_word(session, wanted.name), entry);
-    faults += wanted.members.empty() ? add_value(table, session, object, object.type().declaration() + " ")
-                                     : add_members(table, session, object, "  ", wanted.members);
+    gaps += wanted.members.empty()
+                ? add_value(table, session, object, object.type().declaration() + " ", style)
+                : add_members(table, session, object, "  ", wanted.members, style);
   }
-  return faults;
+  return gaps;
 }
 
 Report run(const Invocation& invocation) {
@@ -31,11 +33,11 @@ Report run(const Invocation& invocation) {
     const auto offset_text = invocation.value("-o");
     const uint64_t offset = offset_text ? link_offset(session, *offset_text) : 0;
     const VirtAddr start = address_of(session, invocation.operands[0]);
-    size_t faults = 0;
+    Gaps gaps;
     std::string fault;
     if (invocation.flag("-H")) {
       fault = kernel::walk_list(session, start, [&](VirtAddr node) {
-        faults += add_entry(table, session, node - offset, invocation);
+        gaps += add_entry(table, session, node - offset, invocation);
         return true;
       });
     } else {
@@ -48,7 +50,7 @@ Report run(const Invocation& invocation) {
       fault = kernel::walk_chain(session, link, {0, VirtAddr{}}, [&](VirtAddr node) {
         if ((!is_first && node == link) || (end && node == stop)) return false;
         is_first = false;
-        faults += add_entry(table, session, node - offset, invocation);
+        gaps += add_entry(table, session, node - offset, invocation);
         return true;
       });
       // A list that leads back to where it began has ended.
@@ -59,7 +61,7 @@ Report run(const Invocation& invocation) {
       if (table.rows.empty()) throw NotFound(fmt::format("the list at {:#x}: {}", start.value, fault));
       add_missing(report, fmt::format("the list at {:#x}: {}", start.value, fault));
     }
-    add_unreadable(report, faults);
+    add_gaps(report, gaps);
     return report;
   });
 }
@@ -73,6 +75,7 @@ Command make_list() {
       {"-s", "STRUCT", "show each entry as this struct; STRUCT.MEMBER,MEMBER shows these members", true},
       {"-e", "END", "stop before this link"},
       {"-r", "", "START is the first entry's link, not the entry"}};
+  for (OptionSpec& one : value_options()) options.push_back(std::move(one));
   for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
   return {"list",
           "go through a linked list",

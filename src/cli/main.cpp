@@ -87,15 +87,17 @@ CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   return sub;
 }
 
-// Whether a value, or each of its parts, is one of the choices; one that ends with "=" is what values begin
-// with.
+// One that ends with "=" is what values begin with.
 bool is_choice(const std::string& value, const OptionSpec& option) {
-  const size_t comma = option.takes_list ? value.find(',') : std::string::npos;
-  const std::string first = value.substr(0, comma);
-  const bool fits = std::any_of(option.choices.begin(), option.choices.end(), [&](const std::string& choice) {
-    return choice == first || choice.ends_with('=');
-  });
-  return fits && (comma == std::string::npos || is_choice(value.substr(comma + 1), option));
+  return std::any_of(option.choices.begin(), option.choices.end(),
+                     [&](const std::string& choice) { return choice == value || choice.ends_with('='); });
+}
+
+bool fits(const std::string& value, const OptionSpec& option) {
+  if (!option.takes_list) return is_choice(value, option);
+  const std::vector<std::string> parts = split_at_commas(value);
+  return std::all_of(parts.begin(), parts.end(),
+                     [&](const std::string& part) { return is_choice(part, option); });
 }
 
 // Throws UsageError for a value that an option does not take.
@@ -103,7 +105,7 @@ void check_choices(const Command& command, const Invocation& invocation) {
   for (const OptionSpec& option : command.options) {
     if (option.choices.empty()) continue;
     for (const std::string& value : invocation.values(option.name))
-      if (!is_choice(value, option))
+      if (!fits(value, option))
         throw UsageError(fmt::format("{}: {} {}: expected {}{}", command.name, option.name, value,
                                      fmt::join(option.choices, ", "),
                                      option.takes_list ? ", or several of them with commas between" : ""));
@@ -125,8 +127,8 @@ bool wants_color(const Output& output, FILE* stream) {
   return !output.no_color && isatty(fileno(stream)) != 0 && std::getenv("NO_COLOR") == nullptr;
 }
 
-void write_out(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+void write_out(const std::string& text, FILE* stream = stdout) {
+  if (std::fwrite(text.data(), 1, text.size(), stream) != text.size() || std::fflush(stream) != 0)
     throw Error(fmt::format("cannot write to standard output: {}", std::strerror(errno)));
 }
 
@@ -136,13 +138,14 @@ void print_warnings(std::span<const std::string> warnings) {
 
 void print(const Report& report, const Output& output) {
   std::string text;
+  FILE* stream = report.to_stderr ? stderr : stdout;
   if (output.json)
     text = render_json(report);
   else if (output.ndjson)
     text = render_ndjson(report);
   else
-    text = render_text(report, wants_color(output, stdout));
-  write_out(text);
+    text = render_text(report, wants_color(output, stream));
+  write_out(text, stream);
   if (!output.quiet) print_warnings(report.warnings);
 }
 

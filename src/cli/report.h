@@ -75,6 +75,7 @@ struct Report {
   std::vector<Table> tables;
   std::vector<std::string> warnings;  ///< one sentence each; go to standard error
   ExitStatus status = ExitStatus::complete;
+  bool to_stderr = false;  ///< standard output is taken by what the command made
 };
 
 /// The cell as text: "4096", "0xff11000000000000", "yes", "12.50".

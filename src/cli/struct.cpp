@@ -39,20 +39,20 @@ void add_values(Report& report, const Session& session, const type::Type& found,
           fmt::format("{}: expected how many, found {}", report.command, invocation.operands[2]));
     count = *number;
   }
-  const kernel::Radix radix = invocation.flag("-x") ? kernel::Radix::hexadecimal : kernel::Radix::as_c;
+  const kernel::ValueStyle style = value_style(invocation);
   Table& table = report.tables[1];
-  size_t faults = 0;
+  Gaps gaps;
   size_t shown = 0;
   for (uint64_t i = 0; i < count; ++i) {
     const Value value = session.object(found, first + i * found.size());
     const size_t before = table.rows.size();
-    faults += wanted.members.empty() ? add_value(table, session, value, found.declaration() + " ", radix)
-                                     : add_members(table, session, value, "  ", wanted.members, radix);
+    gaps += wanted.members.empty() ? add_value(table, session, value, found.declaration() + " ", style)
+                                   : add_members(table, session, value, "  ", wanted.members, style);
     for (size_t row = before; row < table.rows.size(); ++row)
       shown += std::holds_alternative<std::monostate>(table.rows[row][2]) ? 0 : 1;
   }
-  if (faults > 0 && faults == shown) fail_where_unreadable(session, session.object(found, first));
-  add_unreadable(report, faults);
+  if (gaps.faults > 0 && gaps.faults == shown) fail_where_unreadable(session, session.object(found, first));
+  add_gaps(report, gaps);
 }
 
 void add_types(Report& report, const type::Type& found, const MemberList& wanted) {
@@ -82,8 +82,8 @@ Report run_layout(const char* command, Kind kind, const Invocation& invocation) 
 
 Command make_layout(const char* name, Kind kind, const char* summary, const char* example) {
   std::vector<OptionSpec> options = {
-      {"-l", "MEMBER", "ADDRESS is where this member is: STRUCT.MEMBER or MEMBER"},
-      {"-x", "", "numbers in hexadecimal"}};
+      {"-l", "MEMBER", "ADDRESS is where this member is: STRUCT.MEMBER or MEMBER"}};
+  for (OptionSpec& one : value_options()) options.push_back(std::move(one));
   for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
   return {name,
           summary,

@@ -28,7 +28,7 @@ std::string index_text(const Entry& entry) {
 class TreeView {
  public:
   TreeView(const Session& session, const Invocation& invocation, Table& table)
-      : session_(session), invocation_(invocation), table_(table) {}
+      : session_(session), invocation_(invocation), table_(table), style_(value_style(invocation)) {}
 
   void add(const Entry& entry) {
     table_.rows.push_back({fmt::format("{}{:x}", index_text(entry), entry.value), Cell{}, Cell{}, Cell{},
@@ -37,9 +37,9 @@ class TreeView {
       const MemberList wanted = parse_members(text);
       const Value object =
           session_.object(kernel::type_by_word(session_, wanted.name), VirtAddr{entry.value});
-      faults += wanted.members.empty()
-                    ? add_value(table_, session_, object, object.type().declaration() + " ")
-                    : add_members(table_, session_, object, "  ", wanted.members);
+      gaps += wanted.members.empty()
+                  ? add_value(table_, session_, object, object.type().declaration() + " ", style_)
+                  : add_members(table_, session_, object, "  ", wanted.members, style_);
     }
   }
   kernel::VisitEntry visitor() {
@@ -49,12 +49,13 @@ class TreeView {
     };
   }
 
-  size_t faults = 0;
+  Gaps gaps;
 
  private:
   const Session& session_;
   const Invocation& invocation_;
   Table& table_;
+  kernel::ValueStyle style_;
 };
 
 uint64_t word_at(const Session& session, VirtAddr at) {
@@ -99,7 +100,7 @@ Report run(const Invocation& invocation) {
         throw NotFound(fmt::format("the tree at {:#x}: {}", root.value, fault));
       add_missing(report, fmt::format("the tree at {:#x}: {}", root.value, fault));
     }
-    add_unreadable(report, view.faults);
+    add_gaps(report, view.gaps);
     return report;
   });
 }
@@ -117,6 +118,7 @@ Command make_tree() {
       {"-N", "", "START is the topmost node of a red-black tree, not its root"},
       {"-o", "OFFSET", "where in an entry of a red-black tree its node is: a number, or STRUCT.MEMBER"},
       {"-s", "STRUCT", "show each entry as this struct; STRUCT.MEMBER,MEMBER shows these members", true}};
+  for (OptionSpec& one : value_options()) options.push_back(std::move(one));
   for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
   return {"tree",
           "go through a red-black tree, xarray, radix tree or maple tree",

@@ -43,27 +43,48 @@ TableSpec value_spec() {
        {"index", "INDEX", Type::integer, "", "of an entry that is found by an index", Show::only_json}}};
 }
 
-size_t add_value(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
-                 kernel::Radix radix) {
-  size_t faults = 0;
-  std::vector<ValueLine> lines = kernel::value_lines(session, value, radix, &faults);
-  if (!label.empty() && !lines.empty()) lines.front().text = label + lines.front().text;
-  const std::string expression = value.expression();
-  for (const ValueLine& line : lines) table.rows.push_back(row_of(line, expression));
-  return faults;
+std::vector<OptionSpec> value_options() {
+  return {{"-x", "", "numbers in hexadecimal"},
+          {"--elements", "N", "show at most N elements of an array; 0: all; default: 200"}};
 }
 
-size_t add_members(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
-                   const std::vector<std::string>& members, kernel::Radix radix) {
-  size_t faults = 0;
+kernel::ValueStyle value_style(const Invocation& invocation) {
+  kernel::ValueStyle style;
+  if (invocation.flag("-x")) style.radix = kernel::Radix::hexadecimal;
+  if (const auto text = invocation.value("--elements")) {
+    const auto number = vmcoreinfo::parse_number(*text, false);
+    if (!number) throw UsageError(fmt::format("--elements {}: expected a number", *text));
+    style.most_elements = *number == 0 ? UINT64_MAX : *number;
+  }
+  return style;
+}
+
+Gaps& Gaps::operator+=(const Gaps& more) {
+  faults += more.faults;
+  cut += more.cut;
+  return *this;
+}
+
+Gaps add_value(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
+               const kernel::ValueStyle& style) {
+  kernel::ValueLines found = kernel::value_lines(session, value, style);
+  if (!label.empty() && !found.lines.empty()) found.lines.front().text = label + found.lines.front().text;
+  const std::string expression = value.expression();
+  for (const ValueLine& line : found.lines) table.rows.push_back(row_of(line, expression));
+  return {found.faults, found.cut};
+}
+
+Gaps add_members(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
+                 const std::vector<std::string>& members, const kernel::ValueStyle& style) {
+  Gaps gaps;
   const std::string indent = label.empty() ? "" : "  ";
   for (const std::string& member : members) {
     const size_t first = table.rows.size();
-    faults += add_value(table, session, member_of(value, member), member + " = ", radix);
+    gaps += add_value(table, session, member_of(value, member), member + " = ", style);
     for (size_t i = first; i < table.rows.size(); ++i)
       table.rows[i][0] = indent + std::get<std::string>(table.rows[i][0]);
   }
-  return faults;
+  return gaps;
 }
 
 void add_line(Table& table, const std::string& text) {
@@ -77,11 +98,15 @@ void fail_where_unreadable(const kernel::Session& session, const Value& value) {
   session.read(*value.address(), byte, &path);
 }
 
-void add_unreadable(Report& report, size_t faults) {
-  if (faults == 0) return;
-  report.warnings.push_back(faults == 1
+void add_gaps(Report& report, const Gaps& gaps) {
+  if (gaps.cut > 0)
+    report.warnings.push_back(fmt::format(
+        "{} shown in part only, where \"...\" stands: ask for a part, or for more --elements",
+        gaps.cut == 1 ? "an array or struct is" : fmt::format("{} arrays or structs are", gaps.cut)));
+  if (gaps.faults == 0) return;
+  report.warnings.push_back(gaps.faults == 1
                                 ? "1 value cannot be shown: its line says why"
-                                : fmt::format("{} values cannot be shown: their lines say why", faults));
+                                : fmt::format("{} values cannot be shown: their lines say why", gaps.faults));
   report.status = ExitStatus::partial;
 }
 
@@ -104,16 +129,6 @@ Value member_of(const Value& value, const std::string& path) {
     start = end + 1;
   }
   return at;
-}
-
-std::vector<std::string> split_at_commas(const std::string& text) {
-  std::vector<std::string> parts;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    parts.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return parts;
 }
 
 MemberList parse_members(const std::string& text) {

@@ -1,6 +1,7 @@
 // Values as rows: what p, struct, list and tree show.
 #pragma once
 
+#include "cli/command.h"
 #include "cli/report.h"
 #include "kernel/format_value.h"
 #include "kernel/session.h"
@@ -8,19 +9,30 @@
 namespace kvista::cli {
 
 TableSpec value_spec();
-/// Adds a value, in text as "LABEL = value", or the value alone; returns how many of its parts cannot be
-/// read.
-size_t add_value(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
-                 kernel::Radix radix = kernel::Radix::as_c);
+/// --elements and -x, as the commands that write values take them.
+std::vector<OptionSpec> value_options();
+/// What these options say. Throws UsageError.
+kernel::ValueStyle value_style(const Invocation& invocation);
+
+/// What is missing from the values that were added.
+struct Gaps {
+  size_t faults = 0;  ///< cannot be read
+  size_t cut = 0;     ///< longer than shown
+
+  Gaps& operator+=(const Gaps& more);
+};
+/// Adds a value, in text as "LABEL = value", or the value alone.
+Gaps add_value(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
+               const kernel::ValueStyle& style = {});
 /// Adds some members of a struct only, in its braces.
-size_t add_members(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
-                   const std::vector<std::string>& members, kernel::Radix radix = kernel::Radix::as_c);
+Gaps add_members(Table& table, const kernel::Session& session, const Value& value, const std::string& label,
+                 const std::vector<std::string>& members, const kernel::ValueStyle& style = {});
 /// Adds a line of text that is no value.
 void add_line(Table& table, const std::string& text);
 /// Throws FaultError, which says why, where the first byte of a value cannot be read.
 void fail_where_unreadable(const kernel::Session& session, const Value& value);
-/// Says in the report that so many values cannot be read.
-void add_unreadable(Report& report, size_t faults);
+/// Says in the report what is missing: what cannot be read makes it partial.
+void add_gaps(Report& report, const Gaps& gaps);
 /// "tasks.next" of a value, through its members and pointers; "[3]" too.
 Value member_of(const Value& value, const std::string& path);
 
@@ -32,7 +44,6 @@ struct MemberList {
 MemberList parse_members(const std::string& text);
 /// Where in an entry its link is, in bytes: "task_struct.tasks", or a number. Throws UsageError, NotFound.
 uint64_t link_offset(const kernel::Session& session, const std::string& text);
-std::vector<std::string> split_at_commas(const std::string& text);
 
 /// An operand that is a place in memory: an expression, or as crash's users write it a number in hexadecimal
 /// without 0x. Throws UsageError.

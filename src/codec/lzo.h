@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
+
+#include "codec/compress.h"
 
 namespace kvista::codec {
 
@@ -10,5 +13,7 @@ extern const bool kHasLzo;
 
 /// As codec::decompress.
 bool decompress_lzo(std::span<const std::byte> in, std::span<std::byte> out, size_t& size);
+/// As codec::make_compressor.
+std::unique_ptr<Compressor> make_lzo_compressor();
 
 }  // namespace kvista::codec

@@ -11,4 +11,8 @@ bool decompress_lzo(std::span<const std::byte> /*in*/, std::span<std::byte> /*ou
       "-DKVISTA_LZO=ON");
 }
 
+std::unique_ptr<Compressor> make_lzo_compressor() {
+  throw Unsupported("LZO is asked for, and this build of kvista is without it (KVISTA_LZO=OFF)");
+}
+
 }  // namespace kvista::codec

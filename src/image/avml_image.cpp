@@ -63,6 +63,9 @@ class AvmlImage final : public MemoryImage {
   }
 
   std::vector<PhysRange> stored() const override { return extents_.stored(); }
+  void clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const override {
+    extents_.clear_missing(first, page_shift, bits);
+  }
   std::vector<std::byte> read_note(const Note& /*note*/, uint64_t /*limit*/) const override { return {}; }
 
  private:

@@ -37,6 +37,10 @@ std::vector<PhysRange> ExtentImage::stored() const {
   return extents_.stored();
 }
 
+void ExtentImage::clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const {
+  extents_.clear_missing(first, page_shift, bits);
+}
+
 uint64_t count_lost(const ExtentMap& extents) {
   uint64_t lost = 0;
   for (const Extent& extent : extents.extents()) lost += extent.file_size - extent.available;

@@ -16,6 +16,7 @@ class ExtentImage : public MemoryImage {
   View view(PhysAddr address, size_t size, Window& window) const override;
   std::vector<std::byte> read_note(const Note& note, uint64_t limit) const override;
   std::vector<PhysRange> stored() const override;
+  void clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const override;
 
  protected:
   explicit ExtentImage(File file) : file_(std::move(file)) {}

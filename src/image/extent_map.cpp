@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "image/frame_bits.h"
+
 namespace kvista::image {
 namespace {
 
@@ -50,6 +52,15 @@ std::vector<PhysRange> ExtentMap::ranges() const {
 
 std::vector<PhysRange> ExtentMap::stored() const {
   return joined(extents_, &Extent::available);
+}
+
+void ExtentMap::clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const {
+  clear_outside(first, page_shift, bits, [this](PhysAddr at) {
+    auto extent = std::partition_point(extents_.begin(), extents_.end(),
+                                       [&](const Extent& e) { return e.start + e.file_size <= at; });
+    while (extent != extents_.end() && extent->file_size == 0) ++extent;
+    return extent == extents_.end() ? PhysRange{} : PhysRange{extent->start, extent->file_size};
+  });
 }
 
 ExtentMap::Place ExtentMap::find(PhysAddr address) const {

@@ -39,6 +39,9 @@ class ExtentMap {
   /// The part of it whose bytes are there.
   std::vector<PhysRange> stored() const;
 
+  /// As MemoryImage::clear_missing.
+  void clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const;
+
   /// What the file holds for memory from an address on: `size` bytes at `offset` where `state` is present,
   /// else `size` bytes of that state. `size` is 0 only for `beyond`.
   struct Place {

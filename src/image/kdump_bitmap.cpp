@@ -6,35 +6,24 @@
 #include <array>
 #include <bit>
 
-#include "base/endian.h"
+#include "base/bits.h"
 #include "base/error.h"
 
 namespace kvista::image {
 namespace {
 
-// std::popcount is a call into libgcc where the compiler may not assume the instruction, as on x86_64's
-// baseline.
-int count_ones(uint64_t word) {
-  word -= word >> 1 & 0x5555555555555555;
-  word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
-  return static_cast<int>((((word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101) >> 56);
-}
-
 constexpr uint64_t kPieceSize = 4096;
 constexpr uint64_t kPieceBits = kPieceSize * 8;
-constexpr uint64_t kWordBits = 64;
 // Both bitmaps are gone through in steps of so many bytes.
 constexpr uint64_t kStep = uint64_t{256} << 10;
 // Firmware leaves tens of runs: so many are noise.
 constexpr size_t kMostRuns = size_t{1} << 18;
 
-// 64 frames; bytes hold them with the lowest frame in bit 0, so that this order holds for every machine's
-// dump. Bits of frames that do not exist are cleared.
+// The bits of 64 frames; those of frames that do not exist are cleared.
 uint64_t word_at(std::span<const std::byte> piece, uint64_t index, uint64_t frames) {
   const uint64_t first = index * kWordBits;
   if (first >= frames) return 0;
-  const auto word = load<uint64_t>(&piece[index * 8], ByteOrder::little);
-  return frames - first >= kWordBits ? word : word & ((uint64_t{1} << (frames - first)) - 1);
+  return load_bits(piece, index) & mask_bits(0, std::min(frames - first, kWordBits));
 }
 
 using PieceBytes = std::array<std::byte, kPieceSize>;
@@ -83,7 +72,7 @@ void KdumpBitmap::scan_piece(uint64_t number, std::span<const std::byte> memory,
   const uint64_t frames = std::min(kPieceBits, max_mapnr_ - first);
   uint64_t count = 0;
   for (uint64_t i = 0; i < kPieceBits / kWordBits; ++i) {
-    count += static_cast<unsigned>(count_ones(word_at(second, i, frames)));
+    count += count_ones(word_at(second, i, frames));
     uint64_t word = word_at(both, i, frames);
     uint64_t bit = 0;
     while (word != 0) {
@@ -114,11 +103,10 @@ KdumpBitmap::Run KdumpBitmap::find(const File& file, Pfn pfn, uint64_t most) con
   const uint64_t bit = pfn.value % kPieceBits;
   uint64_t index = bit / kWordBits;
   Run run{0, before, true};
-  for (uint64_t i = 0; i < index; ++i)
-    run.rank += static_cast<unsigned>(count_ones(word_at(bytes, i, frames)));
+  for (uint64_t i = 0; i < index; ++i) run.rank += count_ones(word_at(bytes, i, frames));
   const uint64_t into = bit % kWordBits;
   uint64_t word = word_at(bytes, index, frames);
-  run.rank += static_cast<unsigned>(count_ones(word & ((uint64_t{1} << into) - 1)));
+  run.rank += count_ones(word & mask_bits(0, into));
   run.count = std::min<uint64_t>(static_cast<unsigned>(std::countr_one(word >> into)), kWordBits - into);
   // On as long as the run reaches the end of its word.
   bool on = into + run.count == kWordBits;
@@ -135,6 +123,19 @@ uint64_t KdumpBitmap::rank(const File& file, Pfn pfn) const {
   const Run run = find(file, pfn, 1);
   if (!run.readable) throw FormatError(fmt::format("{}: its bitmap cannot be read", file.path()), at_);
   return run.rank;
+}
+
+void KdumpBitmap::clear_missing(const File& file, Pfn first, std::span<std::byte> bits) const {
+  PieceBytes bytes;
+  for (size_t done = 0; done < bits.size(); done += bytes.size()) {
+    const auto part = bits.subspan(done, std::min(bytes.size(), bits.size() - done));
+    const uint64_t from = first.value / 8 + done;
+    const uint64_t size = from < size_ ? std::min<uint64_t>(part.size(), size_ - from) : 0;
+    bytes.fill(std::byte{0});
+    // What cannot be read is lost, and not left out.
+    if (file.read_at(at_ + from, std::span(bytes).first(size)) != size) continue;
+    for (size_t i = 0; i < part.size(); ++i) part[i] &= bytes.at(i);
+  }
 }
 
 }  // namespace kvista::image

@@ -39,6 +39,8 @@ class KdumpBitmap {
   Run find(const File& file, Pfn pfn, uint64_t most) const;
   /// How many dumped pages are before `pfn`.
   uint64_t rank(const File& file, Pfn pfn) const;
+  /// As MemoryImage::clear_missing.
+  void clear_missing(const File& file, Pfn first, std::span<std::byte> bits) const;
 
  private:
   // A piece of the second bitmap that names any page.

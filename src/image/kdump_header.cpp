@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,10 @@ constexpr uint32_t kMostVersions = 0xffff;  // as a test of the byte order
 constexpr uint32_t kLeastBlock = 4096;
 constexpr uint32_t kMostBlock = 65536;
 constexpr uint64_t kVersionAt = 8;
-constexpr uint64_t kTimeAt = 404;       // the end of utsname, before alignment
+constexpr uint64_t kTimeAt = 404;  // the end of utsname, before alignment
+// nr_cpus stands behind nine 32-bit fields that follow the time.
+constexpr uint64_t kCpusBehindTime = 36;
+constexpr size_t kSubHeaderSize = 104;
 constexpr unsigned kPhysicalBits = 56;  // more than any architecture has
 
 // How a compiler lays the header out: the size of long, of the time's two words, and what these are aligned
@@ -37,6 +41,16 @@ struct Layout {
 constexpr std::array kLayouts = {Layout{8, 8, 8}, Layout{4, 4, 4},
                                  // 32-bit programs with 64-bit time_t.
                                  Layout{4, 8, 8}, Layout{4, 8, 4}};
+
+constexpr uint16_t kI386 = 3;
+
+struct Compression {
+  uint32_t flag;
+  codec::Codec codec;
+};
+constexpr std::array kCompressions = {
+    Compression{0x1, codec::Codec::zlib}, Compression{0x2, codec::Codec::lzo},
+    Compression{0x4, codec::Codec::snappy}, Compression{0x20, codec::Codec::zstd}};
 
 struct KnownMachine {
   std::string_view name;  // how utsname begins
@@ -66,23 +80,109 @@ bool is_block_size(uint32_t size) {
   return std::has_single_bit(size) && size >= kLeastBlock && size <= kMostBlock;
 }
 
+// Where a compiler puts 64-bit fields of the sub header: 32-bit ABIs differ, and QEMU aligns them as i386
+// does.
+constexpr uint64_t kUsualAlignment = 8;
+constexpr uint64_t kPackedAlignment = 4;
+
+// Takes fields out of bytes; FieldWriter puts them there. What goes through both is described once, below.
+class FieldReader {
+ public:
+  FieldReader(std::span<const std::byte> bytes, ByteOrder order, unsigned word_size)
+      : in_(bytes, order, word_size) {}
+  void text(std::string& field, size_t size) { field = as_text(in_.bytes(size)); }
+  void u32(uint32_t& field) { field = in_.u32(); }
+  void sized(uint64_t& field, unsigned size) { field = size == 8 ? in_.u64() : in_.u32(); }
+  void align(uint64_t alignment) { in_.align(alignment); }
+  void seek(uint64_t offset) { in_.seek(offset); }
+
+ private:
+  Cursor in_;
+};
+
+class FieldWriter {
+ public:
+  FieldWriter(std::span<std::byte> bytes, ByteOrder order) : out_(bytes), order_(order) {}
+  void text(const std::string& field, size_t size) {
+    const size_t length = std::min(field.size(), size);
+    std::memcpy(take(size), field.data(), length);
+  }
+  void u32(uint32_t field) { store(take(4), field, order_); }
+  // A 32-bit field holds what fits: readers of newer versions look at the 64-bit one.
+  void sized(uint64_t field, unsigned size) {
+    if (size == 8)
+      store(take(8), field, order_);
+    else
+      u32(static_cast<uint32_t>(std::min<uint64_t>(field, UINT32_MAX)));
+  }
+  void align(uint64_t alignment) { at_ = (at_ + alignment - 1) & ~(alignment - 1); }
+  void seek(uint64_t offset) { at_ = offset; }
+
+ private:
+  std::byte* take(size_t size) {
+    std::byte* here = &out_[at_];
+    at_ += size;
+    return here;
+  }
+  std::span<std::byte> out_;
+  ByteOrder order_;
+  size_t at_ = 0;
+};
+
+// struct disk_dump_header.
+template <typename Fields, typename Header>
+void main_fields(Fields& fields, Header& header, const Layout& layout) {
+  fields.text(header.signature, kSignature.size());
+  fields.u32(header.version);
+  for (auto& field : header.utsname) fields.text(field, kUtsLength);
+  fields.seek(kTimeAt);
+  fields.align(layout.time_alignment);
+  fields.sized(header.seconds, layout.time_size);
+  fields.sized(header.microseconds, layout.time_size);
+  fields.u32(header.status);
+  fields.u32(header.block_size);
+  fields.u32(header.sub_header_blocks);
+  fields.u32(header.bitmap_blocks);
+  fields.sized(header.max_mapnr, 4);
+  fields.seek(kTimeAt + (layout.time_alignment - kTimeAt % layout.time_alignment) % layout.time_alignment +
+              uint64_t{2} * layout.time_size + kCpusBehindTime);
+  fields.u32(header.cpus);
+}
+
+// struct kdump_sub_header, as far as the header's version has it.
+template <typename Fields, typename Header>
+void sub_fields(Fields& fields, Header& header, uint64_t alignment) {
+  const auto has = [&](uint32_t version) { return header.version >= version; };
+  const auto wide = [&](auto& field) {
+    fields.align(alignment);
+    fields.sized(field, 8);
+  };
+  const auto part = [&](auto& place) {
+    wide(place.offset);
+    fields.sized(place.size, header.word_size);
+  };
+  fields.sized(header.phys_base, header.word_size);
+  fields.u32(header.dump_level);
+  if (has(2)) {
+    fields.u32(header.split);
+    fields.sized(header.start.value, header.word_size);
+    fields.sized(header.end.value, header.word_size);
+  }
+  if (has(3)) part(header.vmcoreinfo);
+  if (has(4)) part(header.notes);
+  if (has(5)) part(header.eraseinfo);
+  if (!has(6)) return;
+  wide(header.start.value);
+  wide(header.end.value);
+  wide(header.max_mapnr);
+}
+
 KdumpHeader parse(std::span<const std::byte> bytes, ByteOrder order, const Layout& layout) {
   KdumpHeader header;
   header.byte_order = order;
   header.word_size = layout.word_size;
-  Cursor in(bytes, order, layout.word_size);
-  header.signature = as_text(in.bytes(kSignature.size()));
-  header.version = in.u32();
-  for (std::string& field : header.utsname) field = as_text(in.bytes(kUtsLength));
-  in.seek(kTimeAt);
-  in.align(layout.time_alignment);
-  header.seconds = layout.time_size == 8 ? in.u64() : in.u32();
-  header.microseconds = layout.time_size == 8 ? in.u64() : in.u32();
-  header.status = in.u32();
-  header.block_size = in.u32();
-  header.sub_header_blocks = in.u32();
-  header.bitmap_blocks = in.u32();
-  header.max_mapnr = in.u32();
+  FieldReader fields(bytes, order, layout.word_size);
+  main_fields(fields, header, layout);
   return header;
 }
 
@@ -146,30 +246,10 @@ void check_main_header(const File& file, const KdumpHeader& header) {
 
 // A sub header where 64-bit fields are aligned to `alignment`.
 void parse_sub_header(std::span<const std::byte> bytes, uint64_t alignment, KdumpHeader& header) {
-  Cursor in(bytes, header.byte_order, header.word_size);
-  const auto wide = [&] {
-    in.align(alignment);
-    return in.u64();
-  };
-  const auto part = [&] {
-    const uint64_t offset = wide();
-    return FilePart{offset, in.word()};
-  };
-  in.word();  // phys_base: VMCOREINFO says it
-  header.dump_level = in.u32();
-  const auto has = [&](uint32_t version) { return header.version >= version; };
-  if (has(2)) {
-    header.split = in.u32() != 0;
-    header.start = Pfn{in.word()};
-    header.end = Pfn{in.word()};
-  }
-  if (has(3)) header.vmcoreinfo = part();
-  if (has(4)) header.notes = part();
-  if (has(5)) header.eraseinfo = part();
-  if (!has(6)) return;
-  header.start = Pfn{wide()};
-  header.end = Pfn{wide()};
-  if (const uint64_t count = wide(); count != 0) header.max_mapnr = count;
+  FieldReader fields(bytes, header.byte_order, header.word_size);
+  const uint64_t narrow_count = header.max_mapnr;
+  sub_fields(fields, header, alignment);
+  if (header.max_mapnr == 0) header.max_mapnr = narrow_count;
 }
 
 bool fits(const FilePart& part, uint64_t size) {
@@ -178,22 +258,20 @@ bool fits(const FilePart& part, uint64_t size) {
 
 bool is_plausible(const KdumpHeader& header, uint64_t size) {
   return fits(header.vmcoreinfo, size) && fits(header.notes, size) && fits(header.eraseinfo, size) &&
-         header.max_mapnr <= header.bitmap_size() * 8 && (!header.split || header.start <= header.end);
+         header.max_mapnr <= header.bitmap_size() * 8 && (header.split == 0 || header.start <= header.end);
 }
 
-// 32-bit ABIs differ in what 64-bit fields are aligned to, and QEMU aligns them as i386 does for all.
 void read_sub_header(const File& file, KdumpHeader& header) {
-  constexpr size_t kSubHeaderSize = 104;
   std::vector<std::byte> bytes(kSubHeaderSize);
   if (file.read_at(header.block_size, bytes) != bytes.size())
     throw FormatError(fmt::format("{}: the kdump sub header is cut off: the file is cut short", file.path()),
                       header.block_size);
   KdumpHeader parsed = header;
-  parse_sub_header(bytes, 8, parsed);
+  parse_sub_header(bytes, kUsualAlignment, parsed);
   if (header.word_size == 4) {
     KdumpHeader packed = header;
-    parse_sub_header(bytes, 4, packed);
-    const bool is_x86 = elf_machine_of(header.machine()) == 3;
+    parse_sub_header(bytes, kPackedAlignment, packed);
+    const bool is_x86 = elf_machine_of(header.machine()) == kI386;
     if (is_plausible(packed, file.size()) && (is_x86 || !is_plausible(parsed, file.size()))) parsed = packed;
   }
   header = parsed;
@@ -215,7 +293,7 @@ void check_bitmaps(const File& file, const KdumpHeader& header) {
             "or damaged",
             file.path(), header.bitmap_blocks, header.bitmaps_at(), file.size()),
         header.bitmaps_at());
-  if (header.split && (header.start > header.end || header.start.value > header.max_mapnr))
+  if (header.split != 0 && (header.start > header.end || header.start.value > header.max_mapnr))
     fail(file, header.block_size,
          fmt::format("the kdump header says a part with the page frames {:#x} to {:#x} of {:#x}",
                      header.start.value, header.end.value, header.max_mapnr));
@@ -233,9 +311,38 @@ KdumpHeader read_kdump_header(const File& file) {
   check_main_header(file, header);
   if (header.signature == kSignature) read_sub_header(file, header);
   check_bitmaps(file, header);
-  header.end = header.split ? std::min(header.end, Pfn{header.max_mapnr}) : Pfn{header.max_mapnr};
-  if (!header.split) header.start = Pfn{0};
+  header.end = header.split != 0 ? std::min(header.end, Pfn{header.max_mapnr}) : Pfn{header.max_mapnr};
+  if (header.split == 0) header.start = Pfn{0};
   return header;
+}
+
+uint32_t kdump_flag_of(codec::Codec codec) {
+  for (const Compression& known : kCompressions)
+    if (known.codec == codec) return known.flag;
+  return 0;
+}
+
+std::optional<codec::Codec> codec_of_kdump_flags(uint32_t flags) {
+  for (const Compression& known : kCompressions)
+    if (known.flag == flags) return known.codec;
+  return std::nullopt;
+}
+
+uint64_t kdump_notes_at(const KdumpHeader& header) {
+  return header.block_size + kSubHeaderSize;
+}
+
+std::vector<std::byte> kdump_header_bytes(const KdumpHeader& header) {
+  // Whatever the host: a 64-bit machine's layout, or that of a 32-bit one with its own alignment.
+  const Layout layout = header.word_size == 8 ? kLayouts[0] : kLayouts[1];
+  const bool packed = header.word_size == 4 && elf_machine_of(header.machine()) == kI386;
+  std::vector<std::byte> bytes(header.block_size + kSubHeaderSize);
+  FieldWriter main(bytes, header.byte_order);
+  main_fields(main, header, layout);
+  const auto behind = std::span<std::byte>(bytes).subspan(header.block_size);
+  FieldWriter sub(behind, header.byte_order);
+  sub_fields(sub, header, packed ? kPackedAlignment : kUsualAlignment);
+  return bytes;
 }
 
 uint16_t elf_machine_of(const std::string& machine) {

@@ -4,11 +4,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "base/endian.h"
 #include "base/file.h"
+#include "codec/codec.h"
 
 namespace kvista::image {
 
@@ -36,7 +39,9 @@ struct KdumpHeader {
   uint32_t sub_header_blocks = 0;  ///< blocks between the header and the bitmaps
   uint32_t bitmap_blocks = 0;      ///< blocks of both bitmaps
   uint64_t max_mapnr = 0;          ///< page frames that the bitmaps speak of
-  bool split = false;              ///< the file holds the pages of [start, end) only
+  uint32_t cpus = 0;               ///< as the writer counted them
+  uint64_t phys_base = 0;          ///< by the writer's word; 0 where it gave none
+  uint32_t split = 0;              ///< not 0: the file holds the pages of [start, end) only
   Pfn start;
   Pfn end;
   FilePart vmcoreinfo;  ///< its text
@@ -57,6 +62,18 @@ bool looks_like_kdump(std::span<const std::byte> head);
 /// Reads the headers. Throws FormatError where they make no sense or do not fit the file, Unsupported for a
 /// version that is newer than what is known.
 KdumpHeader read_kdump_header(const File& file);
+
+/// Bytes of a page descriptor (struct page_desc).
+inline constexpr uint64_t kKdumpDescriptorSize = 24;
+/// The bit that says, in the header and in a page's descriptor, what pages are compressed with; 0 for a codec
+/// that the format does not know.
+uint32_t kdump_flag_of(codec::Codec codec);
+/// The codec of a descriptor's flags, or nothing.
+std::optional<codec::Codec> codec_of_kdump_flags(uint32_t flags);
+/// Where the notes of a dump stand that this code writes: behind the sub header.
+uint64_t kdump_notes_at(const KdumpHeader& header);
+/// The header, and a block behind it the sub header, in the header's own byte order and word size.
+std::vector<std::byte> kdump_header_bytes(const KdumpHeader& header);
 
 /// e_machine for the machine's name in utsname; 0 for one that is not known.
 uint16_t elf_machine_of(const std::string& machine);

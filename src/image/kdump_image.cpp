@@ -47,7 +47,7 @@ std::string difference(const KdumpHeader& a, const KdumpHeader& b) {
 
 void check_belong_together(const std::vector<OpenedPart>& parts) {
   for (const OpenedPart& part : parts) {
-    if (!part.header.split)
+    if (part.header.split == 0)
       throw FormatError(
           fmt::format("{}: a whole dump, and not one part of a split one: give it alone", part.file.path()),
           part.header.block_size);
@@ -105,6 +105,13 @@ class KdumpImage final : public MemoryImage {
     const auto copy = std::span(window.copy).first(size);
     const ReadResult result = read_through(address, copy, &window.file);
     return {copy.first(result.done), result.state};
+  }
+
+  void clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const override {
+    if (page_shift != page_shift_)
+      throw Unsupported(
+          fmt::format("{}: its pages of {} bytes are not those of the kernel", traits_.path, page_size_));
+    bitmap_.clear_missing(*note_file_, first, bits);
   }
 
   std::vector<std::byte> read_note(const Note& note, uint64_t limit) const override {

@@ -13,22 +13,8 @@
 namespace kvista::image {
 namespace {
 
-constexpr size_t kDescriptorSize = 24;
+constexpr size_t kDescriptorSize = kKdumpDescriptorSize;
 constexpr size_t kMostPageSize = 65536;
-
-struct Compression {
-  uint32_t flag;
-  codec::Codec codec;
-};
-constexpr std::array kCompressions = {
-    Compression{0x1, codec::Codec::zlib}, Compression{0x2, codec::Codec::lzo},
-    Compression{0x4, codec::Codec::snappy}, Compression{0x20, codec::Codec::zstd}};
-
-std::optional<codec::Codec> codec_of(uint32_t flags) {
-  for (const Compression& known : kCompressions)
-    if (known.flag == flags) return known.codec;
-  return std::nullopt;
-}
 
 // No page: its bytes are nowhere.
 constexpr PageDescriptor kDamaged{UINT64_MAX, 0, 0};
@@ -69,7 +55,8 @@ bool KdumpPages::is_possible(const PageDescriptor& descriptor) const {
   if (descriptor.offset < first || descriptor.offset - first > most || descriptor.size == 0 ||
       descriptor.size > page_size_)
     return false;
-  return descriptor.flags == 0 ? descriptor.size == page_size_ : codec_of(descriptor.flags).has_value();
+  return descriptor.flags == 0 ? descriptor.size == page_size_
+                               : codec_of_kdump_flags(descriptor.flags).has_value();
 }
 
 void KdumpPages::check_first(const File& file) const {
@@ -171,7 +158,7 @@ PageState KdumpPages::read_page(const File& file, const PageDescriptor& descript
     std::copy(bytes.begin(), bytes.end(), page.begin());
     return PageState::present;
   }
-  const bool good = codec::decompress_exactly(*codec_of(descriptor.flags), bytes, page);
+  const bool good = codec::decompress_exactly(*codec_of_kdump_flags(descriptor.flags), bytes, page);
   return good ? PageState::present : PageState::unreadable;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "image/frame_bits.h"
+
 namespace kvista::image {
 
 void MemoryImage::add_layer(const std::string& layer, std::vector<std::string> warnings) {
@@ -16,6 +18,10 @@ View MemoryImage::view(PhysAddr address, size_t size, Window& window) const {
   const auto copy = std::span(window.copy).first(size);
   const ReadResult result = read(address, copy);
   return {copy.first(result.done), result.state};
+}
+
+void MemoryImage::clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const {
+  clear_outside(first, page_shift, bits, ram_);
 }
 
 const char* describe(PageState state) {

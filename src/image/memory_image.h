@@ -57,6 +57,10 @@ class MemoryImage {
   std::span<const PhysRange> ram() const { return ram_; }
   /// The part of ram() whose bytes the image can hold, for who looks through all of them.
   virtual std::vector<PhysRange> stored() const { return ram_; }
+  /// Of the frames from `first` on, a bit each, lowest first: clears those whose bytes the image was never
+  /// meant to hold (excluded, beyond, absent). Frames that it lost keep their bits. `bits` stands for a
+  /// multiple of 64 frames, and `first` is one too.
+  virtual void clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const;
   std::span<const Segment> segments() const { return segments_; }
   std::span<const Note> notes() const { return notes_; }
   /// What is odd about the image but does not stop it from being read; one sentence each.

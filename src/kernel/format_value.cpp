@@ -14,12 +14,14 @@ using type::Kind;
 using type::Type;
 
 constexpr unsigned kMostDepth = 24;
-constexpr size_t kMostLines = 100'000;
-constexpr uint64_t kMostElements = 4096;
 
+// u8 and s8, which C makes of char too, are numbers in the kernel.
+bool is_char(const Type& type) {
+  const Type own = type.resolved();
+  return own.size() == 1 && own.name() == "char";
+}
 bool is_text(const Type& array) {
-  const Type element = array.resolved().target().resolved();
-  return element.kind() == Kind::character || (element.size() == 1 && element.name() == "char");
+  return is_char(array.resolved().target());
 }
 
 std::string quoted(std::string_view bytes) {
@@ -55,63 +57,73 @@ std::string pointer_text(const Session& session, const Value& value, Radix radix
   return text;
 }
 
-class Lines {
+class Writer {
  public:
-  Lines(const Session& session, Radix radix) : session_(session), radix_(radix) {}
+  Writer(const Session& session, const ValueStyle& style) : session_(session), style_(style) {}
 
   void add(const Value& value, unsigned depth, const std::string& path, const std::string& label,
            const std::string& tail) {
-    if (lines.size() > kMostLines)
-      throw Unsupported(fmt::format("{} has more than {} lines", value.expression(), kMostLines));
-    const size_t before = lines.size();
+    const size_t before = result_.lines.size();
     try {
-      if (depth > kMostDepth) throw FormatError(fmt::format("it is more than {} deep", kMostDepth), 0);
       add_parts(value, depth, path, label, tail);
     } catch (const FormatError& error) {
       // A type that is damaged costs this value, not those beside it.
-      lines.resize(before);
+      result_.lines.resize(before);
       add_damaged(error.what(), depth, path, label, tail);
     }
   }
 
-  std::vector<ValueLine> lines;
-  size_t faults = 0;
+  ValueLines take() { return std::move(result_); }
 
  private:
   void add_damaged(const char* why, unsigned depth, const std::string& path, const std::string& label,
                    const std::string& tail) {
-    ++faults;
+    ++result_.faults;
     const std::string text = fmt::format("<not shown: {}>", why);
-    lines.push_back({depth, label + text + tail, path, "?", text, {}});
+    add_line({depth, label + text + tail, path, "?", text, {}});
   }
 
   void add_parts(const Value& value, unsigned depth, const std::string& path, const std::string& label,
                  const std::string& tail) {
     const Type own = value.type().resolved();
+    if (depth > kMostDepth) {
+      ++result_.cut;
+      return open(depth, label + "..." + tail);
+    }
     if (own.is_compound()) return add_members(value, depth, path, label, tail);
     if (own.kind() == Kind::array && !is_text(own)) return add_elements(value, depth, path, label, tail);
     const std::string text = text_of(value);
-    lines.push_back({depth, label + text + tail, path, value.type().declaration(), text, value.address()});
+    add_line({depth, label + text + tail, path, value.type().declaration(), text, value.address()});
   }
 
   std::string text_of(const Value& value) {
     try {
-      return scalar_text(session_, value, radix_);
+      return scalar_text(session_, value, style_.radix);
     } catch (const FaultError& error) {
-      ++faults;
+      ++result_.faults;
       return fmt::format("<not readable: {}>", error.end() == machine::WalkEnd::mapped
                                                    ? session_.image().describe_state(error.state())
                                                    : machine::describe(error.end()));
     }
   }
 
-  void open(unsigned depth, const std::string& text) { lines.push_back({depth, text, {}, {}, {}, {}}); }
+  void add_line(ValueLine line) { result_.lines.push_back(std::move(line)); }
+  void open(unsigned depth, const std::string& text) { add_line({depth, text, {}, {}, {}, {}}); }
+  bool is_full() const { return result_.lines.size() >= style_.most_lines; }
+  void leave_out(unsigned depth, const std::string& what) {
+    ++result_.cut;
+    open(depth, "... " + what);
+  }
 
   void add_members(const Value& value, unsigned depth, const std::string& path, const std::string& label,
                    const std::string& tail) {
     open(depth, label + "{");
     const auto& members = value.type().members();
     for (size_t i = 0; i < members.size(); ++i) {
+      if (is_full()) {
+        leave_out(depth + 1, fmt::format("{} members in all", members.size()));
+        break;
+      }
       const type::Member& member = members[i];
       const std::string comma = i + 1 < members.size() ? "," : "";
       if (member.name.empty()) {
@@ -135,17 +147,19 @@ class Lines {
   void add_elements(const Value& value, unsigned depth, const std::string& path, const std::string& label,
                     const std::string& tail) {
     const Type own = value.type().resolved();
-    const uint64_t count = std::min(own.count(), kMostElements);
+    const uint64_t count = std::min(own.count(), style_.most_elements);
     const bool is_simple = !own.target().is_compound() && !own.target().is(Kind::array);
     if (is_simple) {
       const std::string text = simple_elements(value, count, own.count());
-      lines.push_back({depth, label + text + tail, path, value.type().declaration(), text, value.address()});
+      add_line({depth, label + text + tail, path, value.type().declaration(), text, value.address()});
+      if (count < own.count()) ++result_.cut;
       return;
     }
     open(depth, label + "{");
-    for (uint64_t i = 0; i < count; ++i)
-      add(value[i], depth + 1, fmt::format("{}[{}]", path, i), "", i + 1 < count ? "," : "");
-    if (count < own.count()) open(depth + 1, fmt::format("... {} elements in all", own.count()));
+    uint64_t done = 0;
+    for (; done < count && !is_full(); ++done)
+      add(value[done], depth + 1, fmt::format("{}[{}]", path, done), "", done + 1 < own.count() ? "," : "");
+    if (done < own.count()) leave_out(depth + 1, fmt::format("{} elements in all", own.count()));
     open(depth, "}" + tail);
   }
 
@@ -165,7 +179,8 @@ class Lines {
   }
 
   const Session& session_;
-  Radix radix_;
+  ValueStyle style_;
+  ValueLines result_;
 };
 
 }  // namespace
@@ -197,18 +212,16 @@ std::string scalar_text(const Session& session, const Value& value, Radix radix)
     const unsigned bits = static_cast<unsigned>(own.size()) * 8;
     return fmt::format("{:#x}", bits < 64 && bits > 0 ? number & ((uint64_t{1} << bits) - 1) : number);
   }
-  const bool is_char = own.kind() == Kind::character || own.name() == "char";
   std::string text =
       own.is_signed() ? fmt::format("{}", static_cast<int64_t>(number)) : fmt::format("{}", number);
-  if (is_char && number >= ' ' && number < 0x7f) text += fmt::format(" '{}'", static_cast<char>(number));
+  if (is_char(own) && number >= ' ' && number < 0x7f) text += fmt::format(" '{}'", static_cast<char>(number));
   return text;
 }
 
-std::vector<ValueLine> value_lines(const Session& session, const Value& value, Radix radix, size_t* faults) {
-  Lines lines(session, radix);
-  lines.add(value, 0, {}, {}, {});
-  if (faults != nullptr) *faults = lines.faults;
-  return std::move(lines.lines);
+ValueLines value_lines(const Session& session, const Value& value, const ValueStyle& style) {
+  Writer writer(session, style);
+  writer.add(value, 0, {}, {}, {});
+  return writer.take();
 }
 
 }  // namespace kvista::kernel

@@ -12,6 +12,13 @@ class Session;
 
 enum class Radix : uint8_t { as_c, decimal, hexadecimal };
 
+/// How values are written.
+struct ValueStyle {
+  Radix radix = Radix::as_c;
+  uint64_t most_elements = 200;  ///< of each array, as gdb has it
+  size_t most_lines = 500'000;   ///< of a whole value
+};
+
 /// One line of a value: "tasks = {", "pid = 1,", "}".
 struct ValueLine {
   unsigned depth = 0;
@@ -22,9 +29,13 @@ struct ValueLine {
   std::optional<VirtAddr> address;
 };
 
-/// The value, a line for each member. What cannot be read is shown as such, and counted in `faults`.
-std::vector<ValueLine> value_lines(const Session& session, const Value& value, Radix radix = Radix::as_c,
-                                   size_t* faults = nullptr);
+/// A value, a line for each member. What is left out has a line that says so, and what cannot be read too.
+struct ValueLines {
+  std::vector<ValueLine> lines;
+  size_t faults = 0;  ///< values that cannot be read
+  size_t cut = 0;     ///< arrays and structs of which not all is shown
+};
+ValueLines value_lines(const Session& session, const Value& value, const ValueStyle& style = {});
 /// A value that fits one line: a number, a pointer, a text.
 std::string scalar_text(const Session& session, const Value& value, Radix radix = Radix::as_c);
 

@@ -224,12 +224,20 @@ bool holds(const Session& session, const GlobalDeclaration& declaration) {
                      [&](const Requirement& one) { return holds(session, one); });
 }
 
+// An array of which one length is not declared, in all of `size` bytes.
+type::Type filled_up(type::DerivedTypes& derived, type::Type type, uint64_t size) {
+  if (type.kind() != type::Kind::array) return type;
+  const uint64_t count = type.info().count;
+  if (count != 0) return derived.array_of(filled_up(derived, type.target(), size / count), count);
+  return type.target().size() == 0 ? type : derived.array_of(type.target(), size / type.target().size());
+}
+
 // An array whose length is not declared goes on up to the next symbol.
 type::Type with_length(const Session& session, type::Type type, VirtAddr at) {
-  if (type.kind() != type::Kind::array || type.info().count != 0 || type.target().size() == 0) return type;
+  if (type.kind() != type::Kind::array || type.size() != 0) return type;
   const auto near = session.symbols().nearest(at);
   if (!near || !near->size || near->offset != 0) return type;
-  return session.types().derived().array_of(type.target(), *near->size / type.target().size());
+  return filled_up(session.types().derived(), type, *near->size);
 }
 
 bool is_text(const symbol::Symbol& symbol) {

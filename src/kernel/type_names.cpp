@@ -146,6 +146,14 @@ Type TypeNames::resolve_base(const syntax::TypeName& name, Of of) const {
   fail_missing(keyword(name.tag), name.name);
 }
 
+// The last that is added is written first.
+Type TypeNames::with_qualifiers(Type type, uint8_t qualifiers) const {
+  if ((qualifiers & syntax::kRestrict) != 0) type = derived_.qualified(type, "restrict");
+  if ((qualifiers & syntax::kVolatile) != 0) type = derived_.qualified(type, "volatile");
+  if ((qualifiers & syntax::kConst) != 0) type = derived_.qualified(type, "const");
+  return type;
+}
+
 Type TypeNames::resolve(const syntax::TypeName& name, Of of, unsigned depth) const {
   if (depth > kMostDepth) throw UsageError(fmt::format("{}: a type that is too deep", name.name));
   Type type;
@@ -157,10 +165,11 @@ Type TypeNames::resolve(const syntax::TypeName& name, Of of, unsigned depth) con
       members.push_back({member.name, resolve(member.type, of, depth + 1)});
     type = derived_.compound(kind_of(name.tag), members);
   }
+  type = with_qualifiers(type, name.qualifiers);
   for (const syntax::Derivation& one : name.derivations) {
     switch (one.kind) {
       case syntax::DerivationKind::pointer:
-        type = derived_.pointer_to(type);
+        type = with_qualifiers(derived_.pointer_to(type), one.qualifiers);
         break;
       case syntax::DerivationKind::function:
         type = derived_.function_of(type);

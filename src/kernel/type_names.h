@@ -67,6 +67,8 @@ class TypeNames {
   std::optional<type::Type> find_basic(std::string_view name) const;
   type::Type resolve_base(const syntax::TypeName& name, Of of) const;
   type::Type resolve(const syntax::TypeName& name, Of of, unsigned depth) const;
+  type::Type with_qualifiers(type::Type type, uint8_t qualifiers) const;
+
   TypeTables tables_;
   unsigned word_size_;
   mutable type::DerivedTypes derived_;

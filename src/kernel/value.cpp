@@ -110,7 +110,7 @@ Value Value::element(int64_t index) const {
   if (own.kind() != Kind::array && own.kind() != Kind::pointer)
     throw UsageError(fmt::format("{} is a {}: it has no elements", expression(), type_.declaration()));
   const Type element = own.target();
-  const uint64_t size = element.kind() == Kind::nothing ? 1 : element.size();
+  const uint64_t size = element.is(Kind::nothing) ? 1 : element.size();
   Value value = own.kind() == Kind::pointer ? **this : *this;
   return value.with(element, value.address_ + static_cast<uint64_t>(index) * size,
                     step(Path::Step::index, {}, index, origin()));
@@ -246,7 +246,7 @@ std::string Value::text(size_t most) const {
 
 std::string Value::format() const {
   std::string text;
-  for (const kernel::ValueLine& line : kernel::value_lines(*session_, *this))
+  for (const kernel::ValueLine& line : kernel::value_lines(*session_, *this).lines)
     text +=
         fmt::format("{}{}{}", text.empty() ? "" : "\n", std::string(size_t{2} * line.depth, ' '), line.text);
   return text;

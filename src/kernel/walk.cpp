@@ -80,7 +80,8 @@ std::string walk_chain(const Session& session, VirtAddr first, const Chain& chai
 
 namespace {
 
-// What a torn list's end leads back to, in the list's order: as long as the entries agree on who follows whom.
+// What a torn list's end leads back to, in the list's order: as long as the entries agree on who follows
+// whom.
 std::vector<VirtAddr> entries_from_end(const Session& session, VirtAddr head, AddressSet& seen) {
   const unsigned word = session.word_size();
   std::vector<VirtAddr> entries;

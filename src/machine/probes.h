@@ -1,6 +1,11 @@
 // The sources of x86_64's facts, by subject. Within a fact they stand in rank order.
 #pragma once
 
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+
 #include "machine/machine.h"
 
 namespace kvista::machine {
@@ -30,6 +35,7 @@ inline Finding unavailable(std::string why) {
 struct Utsname {
   std::string release;
   std::string machine;
+  std::array<std::string, 6> fields;  ///< all of them: sysname nodename release version machine domainname
 };
 std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base);
 /// The same where `note` is that of the image's kernel.

@@ -183,7 +183,8 @@ std::optional<Utsname> read_utsname(const image::MemoryImage& image, const vmcor
     const auto field = [&](size_t i) {
       return std::string(as_text(std::span(name).subspan(i * kUtsField, kUtsField)));
     };
-    if (field(0) == "Linux") return Utsname{field(2), field(4)};
+    if (field(0) == "Linux")
+      return Utsname{field(2), field(4), {field(0), field(1), field(2), field(3), field(4), field(5)}};
   }
   return std::nullopt;
 }

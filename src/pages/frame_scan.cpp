@@ -63,6 +63,21 @@ std::vector<Pfn> blocks_of(std::span<const PhysRange> memory, const MemoryMap& m
   return blocks;
 }
 
+// Stretches of a section's size that the image holds any of, and no section has.
+std::vector<Pfn> other_blocks(std::span<const PhysRange> stored, const MemoryMap& map) {
+  std::vector<Pfn> blocks;
+  const uint64_t size = map.frames() << kPageShift;
+  for (const PhysRange& range : stored) {
+    if (range.size == 0) continue;
+    const uint64_t last = (range.end().value - 1) / size;
+    for (uint64_t number = range.start.value / size; number <= last; ++number) {
+      const Pfn first = pfn_of(PhysAddr{number * size}, kPageShift);
+      if (map.find(first) == nullptr && (blocks.empty() || blocks.back() != first)) blocks.push_back(first);
+    }
+  }
+  return blocks;
+}
+
 }  // namespace
 
 bool is_zero(std::span<const std::byte> bytes) {
@@ -87,7 +102,7 @@ struct FrameScan::Worker {
   std::vector<std::byte> buffer;
   image::Window window;
   ScanGaps gaps;
-  uint64_t counted = 0;  // frames of memory
+  uint64_t counted = 0;  // frames of memory that a section has
 };
 
 FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
@@ -96,8 +111,19 @@ FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
       options_(options),
       rules_(derive_page_rules(machine.note(), machine.number(machine::FactId::struct_page_size))),
       map_(read_memory_map(machine)),
-      memory_(whole_frames(subtract(image_.ram(), crash_kernel(machine)))),
-      blocks_(blocks_of(memory_, map_)) {}
+      memory_(whole_frames(
+          subtract(image_.ram(), options.crash_kernel ? machine::PhysRanges{} : crash_kernel(machine)))),
+      blocks_(blocks_of(memory_, map_)) {
+  if (!options.beyond_sections) return;
+  const auto others = other_blocks(image_.stored(), map_);
+  blocks_.insert(blocks_.end(), others.begin(), others.end());
+  std::sort(blocks_.begin(), blocks_.end());
+}
+
+Pfn FrameScan::end() const {
+  if (blocks_.empty() || memory_.empty()) return Pfn{0};
+  return std::min(blocks_.back() + map_.frames(), pfn_of(memory_.back().end(), kPageShift));
+}
 
 ScanGaps FrameScan::run(const std::function<void(const FrameBlock&, unsigned)>& visit) const {
   std::vector<Worker> workers;
@@ -124,8 +150,9 @@ void FrameScan::scan_block(Pfn first, Worker& worker) const {
   if (const Section* section = map_.find(first)) classify_section(*section, worker);
   keep_memory(first, worker);
   // A section has a memory map for all of its frames: what is missing of it is not in the image.
-  worker.gaps.without_struct += static_cast<uint64_t>(
-      std::count(worker.classes.begin(), worker.classes.end(), to_byte(PageClass::no_struct_page)));
+  if (map_.find(first) != nullptr)
+    worker.gaps.without_struct += static_cast<uint64_t>(
+        std::count(worker.classes.begin(), worker.classes.end(), to_byte(PageClass::no_struct_page)));
   if (options_.find_zeros) find_zeros(first, worker);
 }
 
@@ -182,6 +209,7 @@ void FrameScan::enter_run(const Section& section, Worker& worker) const {
 // Frames that are not counted: holes between RAM, and the crash kernel's memory.
 void FrameScan::keep_memory(Pfn first, Worker& worker) const {
   const Pfn end = first + worker.classes.size();
+  const bool has_section = map_.find(first) != nullptr;
   Pfn next = first;  // the first frame not yet decided
   const auto drop_to = [&](Pfn to) {
     for (; next < to; next = next + 1) worker.classes[next - first] = to_byte(PageClass::not_in_image);
@@ -191,7 +219,7 @@ void FrameScan::keep_memory(Pfn first, Worker& worker) const {
   for (; range != memory_.end() && pfn_of(range->start, kPageShift) < end; ++range) {
     drop_to(std::min(pfn_of(range->start, kPageShift), end));
     const Pfn kept_to = std::max(next, std::min(pfn_of(range->end(), kPageShift), end));
-    worker.counted += kept_to - next;
+    if (has_section) worker.counted += kept_to - next;
     next = kept_to;
   }
   drop_to(end);

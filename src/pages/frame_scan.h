@@ -18,7 +18,10 @@ namespace kvista::pages {
 
 struct ScanOptions {
   unsigned threads = 1;
-  bool find_zeros = true;  ///< read what would be kern_data, and tell the zero pages among it
+  bool find_zeros = true;     ///< read what would be kern_data, and tell the zero pages among it
+  bool crash_kernel = false;  ///< the crash kernel's memory, too
+  /// Also what no section has, as no_struct_page, as far as the image can hold its bytes.
+  bool beyond_sections = false;
 };
 
 /// The classes of consecutive frames. Frames that are not in the image have class not_in_image.
@@ -44,6 +47,10 @@ class FrameScan {
   std::span<const PhysRange> memory() const { return memory_; }
   /// How many frames are visited, holes between them included.
   uint64_t visited() const { return blocks_.size() * map_.frames(); }
+  /// The first frame of each stretch that is visited, in order; each is as long as a section.
+  std::span<const Pfn> blocks() const { return blocks_; }
+  /// The end of the last frame of memory that is visited.
+  Pfn end() const;
   const MemoryMap& memory_map() const { return map_; }
   const PageRules& rules() const { return rules_; }
 

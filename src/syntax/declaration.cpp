@@ -16,8 +16,13 @@ constexpr std::array<std::string_view, 3> kQualifiers = {"const", "volatile", "r
 constexpr std::array<std::string_view, 10> kIntegerWords = {"unsigned", "signed", "char",  "short", "int",
                                                             "long",     "void",   "_Bool", "bool",  "float"};
 
+// 0: it is none.
+uint8_t qualifier(std::string_view word) {
+  const auto* const found = std::find(kQualifiers.begin(), kQualifiers.end(), word);
+  return found == kQualifiers.end() ? 0 : static_cast<uint8_t>(1 << (found - kQualifiers.begin()));
+}
 bool is_qualifier(std::string_view word) {
-  return std::find(kQualifiers.begin(), kQualifiers.end(), word) != kQualifiers.end();
+  return qualifier(word) != 0;
 }
 bool is_integer_word(std::string_view word) {
   return word == "double" ||
@@ -44,12 +49,15 @@ class Parser {
   }
 
  private:
-  void skip_qualifiers() {
-    while (lexer_.peek().kind == TokenKind::name && is_qualifier(lexer_.peek().text)) lexer_.take();
+  uint8_t qualifiers() {
+    uint8_t all = 0;
+    while (lexer_.peek().kind == TokenKind::name && is_qualifier(lexer_.peek().text))
+      all |= qualifier(lexer_.take().text);
+    return all;
   }
 
   void base(TypeName& type) {
-    skip_qualifiers();
+    type.qualifiers |= qualifiers();
     if (lexer_.peek().kind != TokenKind::name) lexer_.fail("a type");
     type.tag = tag_of(lexer_.peek().text);
     if (type.tag != Tag::none) {
@@ -59,11 +67,11 @@ class Parser {
       else
         type.name = lexer_.expect_name("the type's name");
     } else if (is_integer_word(lexer_.peek().text)) {
-      type.name = integer();
+      type.name = integer(type.qualifiers);
     } else {
       type.name = lexer_.take().text;
     }
-    skip_qualifiers();
+    type.qualifiers |= qualifiers();
   }
 
   void members(TypeName& type) {
@@ -75,13 +83,14 @@ class Parser {
   }
 
   // C allows the words in any order.
-  std::string integer() {
+  std::string integer(uint8_t& qualifiers) {
     bool is_unsigned = false;
     bool is_signed = false;
     unsigned longs = 0;
     std::string_view kind;
     for (; lexer_.peek().kind == TokenKind::name; lexer_.take()) {
       const std::string_view word = lexer_.peek().text;
+      qualifiers |= qualifier(word);
       if (is_qualifier(word)) continue;
       if (!is_integer_word(word)) break;
       if (word == "unsigned")
@@ -103,7 +112,7 @@ class Parser {
   // From the name outwards: first what is in parentheses, then what follows it, then the stars before it.
   void declarator(Declaration& into, bool needs_name) {
     if (++depth_ > kMostDepth) lexer_.fail("a declaration that is not so deep");
-    for (; lexer_.accept("*"); skip_qualifiers()) add(into.type, {DerivationKind::pointer, 0, {}});
+    while (lexer_.accept("*")) add(into.type, {DerivationKind::pointer, 0, {}, qualifiers()});
     Declaration inner;
     if (lexer_.accept("(")) {
       declarator(inner, needs_name);
@@ -133,11 +142,11 @@ class Parser {
         if (token.text == "(") ++open;
         if (token.text == ")") --open;
       }
-      into.push_back({DerivationKind::function, 0, {}});
+      into.push_back({DerivationKind::function, 0, {}, 0});
       return true;
     }
     if (!lexer_.accept("[")) return false;
-    Derivation array{DerivationKind::array, 0, {}};
+    Derivation array{DerivationKind::array, 0, {}, 0};
     if (lexer_.peek().kind == TokenKind::number)
       array.count = lexer_.take().number;
     else if (lexer_.peek().kind == TokenKind::name)

@@ -12,12 +12,16 @@ namespace kvista::syntax {
 
 enum class Tag : uint8_t { none, structure, union_type, enumeration };
 
+/// const, volatile and restrict, as bits.
+enum Qualifier : uint8_t { kConst = 1, kVolatile = 2, kRestrict = 4 };
+
 /// What a declarator makes of the type before it.
 enum class DerivationKind : uint8_t { pointer, array, function };
 struct Derivation {
   DerivationKind kind = DerivationKind::pointer;
   uint64_t count = 0;      ///< of an array; 0: not said
   std::string count_name;  ///< the enumerator that gives it, if not empty
+  uint8_t qualifiers = 0;  ///< of a pointer: a set of Qualifier
 };
 
 struct Declaration;
@@ -28,6 +32,7 @@ struct TypeName {
   std::string name;  ///< for integers always in one form: "unsigned long", "long long", "signed char"
   std::vector<Declaration> members;     ///< where it is defined on the spot; its name is empty then
   std::vector<Derivation> derivations;  ///< from the named type outwards
+  uint8_t qualifiers = 0;               ///< of the named type: a set of Qualifier
 };
 
 struct Declaration {

@@ -83,6 +83,14 @@ Type DerivedTypes::function_of(Type result) {
   return add(std::move(info));
 }
 
+Type DerivedTypes::qualified(Type target, std::string_view qualifier) {
+  TypeInfo info;
+  info.kind = Kind::qualified;
+  info.name = qualifier;
+  info.target = target;
+  return add(std::move(info));
+}
+
 Type DerivedTypes::basic(Kind kind, std::string_view name, uint64_t size, bool is_signed) {
   TypeInfo info;
   info.kind = kind;

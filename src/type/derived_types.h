@@ -15,14 +15,16 @@ struct NamedType {
   Type type;
 };
 
-/// Pointers, arrays and functions of other types; integers; structs by their members. What was made stays.
-/// Safe to use from several threads.
+/// Pointers, arrays, functions and const forms of other types; integers; structs by their members. What was
+/// made stays. Safe to use from several threads.
 class DerivedTypes final : public TypeSource {
  public:
   using TypeSource::TypeSource;
   Type pointer_to(Type target);
   Type array_of(Type element, uint64_t count);
   Type function_of(Type result);
+  /// `qualifier` is "const", "volatile" or "restrict", and must stay.
+  Type qualified(Type target, std::string_view qualifier);
   /// Integers, characters and booleans. `name` must stay.
   Type basic(Kind kind, std::string_view name, uint64_t size, bool is_signed);
   /// A struct or union without a name, its members where a compiler puts them: each aligned as its type is.

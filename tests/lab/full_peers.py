@@ -34,6 +34,12 @@ class Peers:
         path = ":".join(str(self.root / folder) for folder in LIBRARIES)
         return [str(loader), "--library-path", path, str(binary), *arguments]
 
+    def python(self, *arguments: str) -> list[str]:
+        """The command that runs the tree's Python with its own modules."""
+        modules = self.root / "usr/lib/python3/dist-packages"
+        settings = [f"PYTHONHOME={self.root / 'usr'}", f"PYTHONPATH={modules}"]
+        return [lab.need_tool("env", "coreutils"), *settings, *self.command("python3", "-s", "-B", *arguments)]
+
     def _find(self, name: str, folders: Sequence[str]) -> Path:
         for folder in folders:
             # A link in the tree may name an absolute path, which would lead out of it.

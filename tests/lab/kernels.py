@@ -19,6 +19,7 @@ from pathlib import Path
 import lab
 
 KERNEL_PATTERN = r"^linux-image-[0-9].*-cloud-amd64$"
+EXTRACT = 'set -e; dpkg-deb --fsys-tarfile "$0" | tar -x -C "$1" --no-same-owner "$2"'
 LISTS_LAST_SECONDS = 24 * 3600
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -160,6 +161,43 @@ def fetch(suite: str) -> Kernel:
             shutil.rmtree(older.root)
         _save(record, kernel)
         return kernel
+
+
+def debuginfo(kernel: Kernel) -> Path:
+    """The vmlinux with DWARF of a kernel that was fetched, from the package -dbg of the same version."""
+    root = kernel.root / "debug"
+    vmlinux = root / f"usr/lib/debug/lib/modules/{kernel.release}/vmlinux"
+    state = lab.cache_dir() / "apt" / f"amd64-{kernel.suite}"
+    with lab.locked(state / "fetch.lock"):
+        if vmlinux.exists():
+            return vmlinux
+        apt = Apt(state, kernel.suite)
+        apt.update()
+        package = f"{kernel.package}-dbg"
+        try:
+            name = apt.file_name(package)
+        except lab.LabError as error:
+            raise lab.Unavailable(f"No mirror has the package {package}.\n{error}") from error
+        if _version(name) != _version(kernel.files[0]):
+            raise lab.Unavailable(f"The mirror has {name}, which is of another version than {kernel.files[0]}.")
+        lab.note(f"lab: fetching {name} ...")
+        root.mkdir(exist_ok=True)
+        apt("apt-get", "download", package, cwd=root)
+        new = root / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        member = f"./{vmlinux.relative_to(root)}"
+        lab.run(["sh", "-c", EXTRACT, str(root / name), str(new), member], f"unpacking {name}")
+        (root / name).unlink()
+        vmlinux.parent.mkdir(parents=True, exist_ok=True)
+        (new / member).rename(vmlinux)
+        shutil.rmtree(new)
+    return vmlinux
+
+
+def _version(file_name: str) -> str:
+    """The version in the name of a .deb file."""
+    return file_name.split("_")[1]
 
 
 def _unpack(apt: Apt, cache: Path) -> Kernel:

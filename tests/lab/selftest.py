@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import btf
 import compare
 import facts
 import forms
+import full_drgn
 import full_peers
 import initramfs
 import kvista
@@ -637,6 +639,51 @@ class Btf(unittest.TestCase):
                 tool.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
                 tool.chmod(0o755)
                 self.assertEqual(btf.check_raw(tool, Echo(folder), files, folder, least) == [], right)
+
+
+class Drgn(unittest.TestCase):
+    """How values are read from kvista's output and compared with drgn's."""
+
+    RULES = (("no_debuginfo", "label"), ("padding", "text"))
+
+    def verdict(self, **changes: Any) -> list[str]:
+        """What is said of three variables of which one side's are changed."""
+        plain = full_drgn.Variable(16, "int *", 4, {"plain": 1})
+        text = full_drgn.Variable(32, "char (*)[10]", 10, {"text": "words"})
+        theirs = {"plain": plain, "text": text}
+        padded = dataclasses.replace(text, pointer="char (*)[16]", size=16)
+        ours = {"plain": dataclasses.replace(plain, **changes), "text": padded, "label": plain}
+        rules = full_drgn.Rules([{"name": name, "variables": [variable]} for name, variable in self.RULES])
+        return [line for line in full_drgn.check(ours, theirs, rules) if not line.startswith("At least")]
+
+    def test_scalars(self) -> None:
+        for text, want in (
+            ("-5", -5), ("0xff", 255), ("true", 1), ("97 'a'", 97), ("44 ','", 44), ("SYSTEM_RUNNING", "SYSTEM_RUNNING"),
+            ("0xffffffff81000000 <schedule+0x10 [ext4]>", 0xFFFFFFFF81000000), (r'"a\"\\\n\011"', 'a"\\\n\t'), ('""', ""),
+            ("<not readable: not mapped>", None),
+        ):
+            self.assertEqual(full_drgn.parse_value("x", text), {"x": want})
+        with self.assertRaises(lab.LabError):
+            full_drgn.parse_scalar("1 2")
+
+    def test_arrays(self) -> None:
+        self.assertEqual(full_drgn.parse_value("x", "{1, 0 <repeats 5 times>, ...}"),
+                         {"x[0]": 1, **{f"x[{at}]": 0 for at in range(1, 6)}})
+        self.assertEqual(full_drgn.parse_value("x", "{0x10 <f [m]>, 0x0}"), {"x[0]": 16, "x[1]": 0})
+        self.assertEqual(full_drgn.parse_value("x", "{}"), {})
+        with self.assertRaises(lab.LabError):
+            full_drgn.parse_value("x", "{1; 2}")
+
+    def test_differences(self) -> None:
+        self.assertEqual(self.verdict(), [])
+        for changes in ({"address": 1}, {"pointer": "long *"}, {"size": 8}, {"scalars": {"plain": 2}}):
+            self.assertEqual(len(self.verdict(**changes)), 1, changes)
+        self.assertEqual(len(self.verdict(scalars={"other": 1})), 2)
+        self.assertIn("At least", full_drgn.check({}, {}, full_drgn.Rules([{"name": n, "variables": []} for n, _ in self.RULES]))[0])
+
+    def test_vanished(self) -> None:
+        rules = full_drgn.Rules([{"name": name, "variables": ["gone"]} for name, _ in self.RULES])
+        self.assertEqual(len(rules.vanished()), len(self.RULES))
 
 
 if __name__ == "__main__":

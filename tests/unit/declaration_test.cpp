@@ -91,6 +91,18 @@ TEST(TypeName, QualifiersArePassedOver) {
   EXPECT_EQ(type("u32 const"), "u32");
 }
 
+TEST(TypeName, QualifiersBelongToTheTypeBeforeThem) {
+  EXPECT_EQ(parse_type("const u32").qualifiers, kConst);
+  EXPECT_EQ(parse_type("u32 const volatile").qualifiers, kConst | kVolatile);
+  EXPECT_EQ(parse_type("unsigned const int").qualifiers, kConst);
+  EXPECT_EQ(parse_type("struct rq").qualifiers, 0);
+  const TypeName type = parse_type("const char *const restrict *");
+  EXPECT_EQ(type.qualifiers, kConst);
+  ASSERT_EQ(type.derivations.size(), 2U);
+  EXPECT_EQ(type.derivations[0].qualifiers, kConst | kRestrict);
+  EXPECT_EQ(type.derivations[1].qualifiers, 0);
+}
+
 TEST(TypeName, TagsStayApart) {
   EXPECT_EQ(type("struct list_head *"), "struct list_head, pointer");
   EXPECT_EQ(type("union thread_union"), "union thread_union");

@@ -49,6 +49,19 @@ TEST_F(Derived, SimpleTypesReadAsInC) {
   EXPECT_TRUE(int_.is_signed());
 }
 
+TEST_F(Derived, QualifiedTypesReadAsInC) {
+  const Type fixed = types_.qualified(int_, "const");
+  EXPECT_EQ(fixed.declaration("a"), "const int a");
+  EXPECT_EQ(fixed.size(), 4U);
+  EXPECT_EQ(fixed.resolved(), int_);
+  EXPECT_EQ(types_.qualified(types_.pointer_to(fixed), "const").declaration("p"), "const int *const p");
+  EXPECT_EQ(types_.qualified(types_.qualified(int_, "volatile"), "const").declaration(),
+            "const volatile int");
+  EXPECT_EQ(types_.array_of(fixed, 2).declaration("a"), "const int a[2]");
+  EXPECT_EQ(types_.qualified(int_, "const"), fixed);
+  EXPECT_NE(types_.qualified(int_, "volatile"), fixed);
+}
+
 TEST_F(Derived, OneTypeIsMadeOnce) {
   EXPECT_EQ(types_.pointer_to(int_), types_.pointer_to(int_));
   EXPECT_EQ(types_.array_of(int_, 3), types_.array_of(int_, 3));

@@ -1,0 +1,247 @@
+// kvista dump: saves a kernel's memory without the pages that are not wanted.
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <ctime>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "codec/compress.h"
+#include "dump/kdump_writer.h"
+
+namespace kvista::cli {
+namespace {
+
+using dump::DumpRequest;
+using dump::DumpResult;
+using dump::Format;
+
+constexpr uint64_t kPageSize = 4096;
+
+struct CodecChoice {
+  const char* name;  // in --compress
+  const char* short_option;
+  std::optional<codec::Codec> codec;
+};
+constexpr std::array kCodecs = {
+    CodecChoice{"zlib", "-c", codec::Codec::zlib}, CodecChoice{"lzo", "-l", codec::Codec::lzo},
+    CodecChoice{"snappy", "-p", codec::Codec::snappy}, CodecChoice{"zstd", "-z", codec::Codec::zstd},
+    CodecChoice{"none", "", std::nullopt}};
+
+TableSpec summary_spec() {
+  return {"dump",
+          "what was written",
+          Layout::pairs,
+          {{"output", "output", Type::text, "", "the file; - is standard output"},
+           {"format", "format", Type::text, "", "its format"},
+           {"level", "dump level", Type::integer, "",
+            "which pages are left out, with those that the source lacked"},
+           {"compression", "compression", Type::text, "", "what pages are compressed with"},
+           {"frames", "memory", Type::integer, "pages", "page frames of memory"},
+           {"planned", "pages to save", Type::integer, "pages", "pages that the dump should hold"},
+           {"saved", "pages saved", Type::integer, "pages", "pages that it holds"},
+           {"zeros", "pages of zeros", Type::integer, "pages", "of them, those that share one page of zeros"},
+           {"lost", "pages lost", Type::integer, "pages", "pages that it should hold, and does not"},
+           {"protected", "kept against their struct page", Type::integer, "pages",
+            "pages of the kernel image and the memory map whose struct pages say that they can go"},
+           {"bytes", "size", Type::integer, "bytes", "where the dump ends in the file"},
+           {"complete", "complete", Type::boolean, "", "whether nothing is lost"}}};
+}
+
+TableSpec classes_spec() {
+  return {"classes",
+          "one row a class; each frame is in exactly one",
+          Layout::grid,
+          {{"type", "TYPE", Type::text, "", "the class"},
+           {"pages", "PAGES", Type::integer, "pages", "frames of the class"},
+           {"kept", "SAVED", Type::integer, "pages", "how many of them the dump should hold"},
+           {"description", "DESCRIPTION", Type::text, "", "what the class is"}}};
+}
+
+TableSpec missing_spec() {
+  return {"missing",
+          "pages that should have been saved and could not be read from the source, by why",
+          Layout::grid,
+          {{"pages", "MISSING PAGES", Type::integer, "pages", "how many"},
+           {"why", "WHY", Type::text, "", "what became of them"}}};
+}
+
+unsigned parse_number(const Invocation& invocation, const char* option, unsigned least, unsigned most,
+                      unsigned otherwise) {
+  const auto text = invocation.value(option);
+  if (!text) return otherwise;
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc{} || end != text->data() + text->size() || number < least || number > most)
+    throw UsageError(fmt::format("{} {}: expected a number from {} to {}", option, *text, least, most));
+  return number;
+}
+
+// "zstd:3".
+void parse_compression(const std::string& text, DumpRequest& request) {
+  const size_t colon = text.find(':');
+  const std::string name = text.substr(0, colon);
+  std::string names;
+  for (const CodecChoice& choice : kCodecs) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", choice.name);
+    if (name != choice.name) continue;
+    request.codec = choice.codec;
+    if (colon == std::string::npos) return;
+    const codec::LevelRange range = choice.codec ? codec::levels_of(*choice.codec) : codec::LevelRange{};
+    int level = 0;
+    const char* last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data() + colon + 1, last, level);
+    if (range.most == 0) throw UsageError(fmt::format("--compress {}: {} has no levels", text, name));
+    if (error != std::errc{} || end != last || level < range.least || level > range.most)
+      throw UsageError(
+          fmt::format("--compress {}: {} has the levels {} to {}", text, name, range.least, range.most));
+    request.compression = level;
+    return;
+  }
+  throw UsageError(fmt::format("--compress {}: there are {}", text, names));
+}
+
+void choose_compression(const Invocation& invocation, DumpRequest& request) {
+  request.codec = codec::is_available(codec::Codec::zstd) ? std::optional(codec::Codec::zstd) : std::nullopt;
+  unsigned given = 0;
+  if (const auto text = invocation.value("--compress")) {
+    parse_compression(*text, request);
+    ++given;
+  }
+  for (const CodecChoice& choice : kCodecs) {
+    if (*choice.short_option == 0 || !invocation.flag(choice.short_option)) continue;
+    request.codec = choice.codec;
+    ++given;
+  }
+  if (given > 1) throw UsageError("more than one compression is asked for (--compress, -c, -l, -p, -z)");
+}
+
+// The source, where it is an operand, and the output.
+struct Operands {
+  std::optional<std::string> source;
+  std::string output;
+};
+
+Operands operands_of(const Invocation& invocation, Format format) {
+  const auto& given = invocation.operands;
+  const bool has_image = !invocation.images.empty();
+  const size_t most = has_image ? 1 : 2;
+  if (given.size() > most)
+    throw UsageError(fmt::format("{}: expected IN OUT, or with -c IMAGE only OUT", given.back()));
+  if (given.size() == most) return {has_image ? std::nullopt : std::optional(given.front()), given.back()};
+  if (format != Format::flattened)
+    throw UsageError("expected IN and OUT: the image, and the file to write (-F writes to standard output)");
+  return {given.empty() ? std::nullopt : std::optional(given.front()), "-"};
+}
+
+std::string describe_compression(const DumpRequest& request) {
+  if (!request.codec) return "none";
+  const int level = request.compression.value_or(codec::levels_of(*request.codec).usual);
+  return level == 0 ? codec::describe(*request.codec)
+                    : fmt::format("{}:{}", codec::describe(*request.codec), level);
+}
+
+void add_classes(const DumpResult& result, Table& table) {
+  for (const pages::ClassInfo& info : pages::class_infos()) {
+    const dump::ClassCount& count = result.classes.at(static_cast<size_t>(info.page_class));
+    if (count.frames != 0) table.rows.push_back({info.name, count.frames, count.kept, info.description});
+  }
+}
+
+void add_missing_pages(const image::MemoryImage& image, const DumpResult& result, Report& report) {
+  for (size_t i = 0; i < result.missing.size(); ++i)
+    if (result.missing.at(i) != 0)
+      report.tables[2].rows.push_back(
+          {result.missing.at(i), image.describe_state(static_cast<image::PageState>(i))});
+  if (result.lost() == 0 && result.failure.empty()) return;
+  report.status = ExitStatus::partial;
+  report.warnings.push_back(
+      result.failure.empty()
+          ? fmt::format("{} of {} pages could not be read and are lost", result.lost(), result.planned)
+          : fmt::format("the dump is incomplete, {} of {} pages are saved: {}", result.written,
+                        result.planned, result.failure));
+}
+
+Report report_of(const kernel::Session& session, const DumpRequest& request, const DumpResult& result) {
+  Report report{"dump", {{summary_spec(), {}}, {classes_spec(), {}}, {missing_spec(), {}}}, {}, {}};
+  report.tables[0].rows.push_back({request.output, dump::describe(request.format), uint64_t{result.level},
+                                   describe_compression(request), result.frames, result.planned,
+                                   result.written, result.zeros, result.lost(), result.protected_frames,
+                                   result.bytes, result.lost() == 0 && result.failure.empty()});
+  add_classes(result, report.tables[1]);
+  report.warnings = result.warnings;
+  add_missing_pages(session.image(), result, report);
+  report.to_stderr = request.output == "-";
+  return report;
+}
+
+DumpRequest request_of(const Invocation& invocation) {
+  DumpRequest request;
+  request.format = invocation.flag("--flattened") ? Format::flattened : Format::kdump;
+  request.overwrite = invocation.flag("-f");
+  request.level = parse_number(invocation, "--level", 0, pages::kLevels - 1, 0);
+  constexpr unsigned kMostThreads = 256;
+  request.threads = parse_number(invocation, "--threads", 1, kMostThreads, default_threads());
+  request.timestamp = static_cast<uint64_t>(std::time(nullptr));
+  choose_compression(invocation, request);
+  return request;
+}
+
+Report run(const Invocation& invocation) {
+  DumpRequest request = request_of(invocation);
+  const Operands operands = operands_of(invocation, request.format);
+  request.output = operands.output;
+  // A reader that went away, and a limit on the size of files, are errors like a full disk.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  Invocation of_source = invocation;
+  if (operands.source) of_source.images = {*operands.source};
+  return with_session(of_source, [&](const kernel::Session& session) {
+    Progress progress("copying", kPageSize, invocation.flag("--quiet"));
+    request.progress = [&](uint64_t done, uint64_t planned) { progress.show(done, planned); };
+    return report_of(session, request, dump::write_kdump(session, request));
+  });
+}
+
+}  // namespace
+
+Command make_dump() {
+  std::vector<OptionSpec> options = {
+      {"--level", "LEVEL",
+       "leave out: 1 zero pages, 2 cache, 4 all cache, 8 user data, 16 free pages; their sum, 0 (the "
+       "default) "
+       "to 31",
+       false, 'd'},
+      {"--compress",
+       "CODEC[:LEVEL]",
+       "zlib, lzo, snappy, zstd or none; default: zstd",
+       false,
+       0,
+       {"zlib", "lzo", "snappy", "zstd", "none"}},
+      {"-c", "", "short for --compress zlib"},
+      {"-l", "", "short for --compress lzo"},
+      {"-p", "", "short for --compress snappy"},
+      {"-z", "", "short for --compress zstd"},
+      {"--flattened", "", "as a stream that becomes a dump (makedumpfile -R); to standard output without OUT",
+       false, 'F'},
+      {"-f", "", "overwrite OUT"},
+      {"--threads", "N", "work with N threads; default: as many as there are CPUs"},
+  };
+  for (OptionSpec& option : machine_options()) options.push_back(std::move(option));
+  return {
+      "dump",
+      "save a kernel's memory, without the pages that are not wanted",
+      "kvista dump -d 31 /proc/vmcore /var/crash/dump\n  save what the kernel itself had in memory when it "
+      "crashed",
+      {{"IN", "the image: /proc/vmcore, or a dump in any format that is read; with -c it is left out"},
+       {"OUT", "the file to write, kdump-compressed; it must not exist"}},
+      options,
+      {summary_spec(), classes_spec(), missing_spec()},
+      run};
+}
+
+}  // namespace kvista::cli

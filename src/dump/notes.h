@@ -1,0 +1,46 @@
+// The notes of a dump: those of its source, byte for byte.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dump/output.h"
+#include "image/kdump_header.h"
+#include "image/memory_image.h"
+
+namespace kvista::dump {
+
+/// What is written one after another as the dump's notes. CPU notes of large machines are tens of MB: they
+/// are read when they are written.
+class Notes {
+ public:
+  /// Those of `image`, and `vmcoreinfo` where the image has none (it was found in memory, or the user gave
+  /// it). Of a running kernel only VMCOREINFO: the registers that /proc/kcore shows are not those of a crash.
+  Notes(const image::MemoryImage& image, std::string vmcoreinfo);
+
+  /// Bytes that they take.
+  uint64_t size() const;
+  /// How many CPUs have registers in them.
+  uint32_t cpus() const;
+  /// The text of VMCOREINFO, where the notes begin at `offset`.
+  image::FilePart vmcoreinfo(uint64_t offset) const;
+  void write(Output& output, uint64_t offset) const;
+
+ private:
+  struct Entry {
+    image::Note note;
+    bool own = false;  // the text that was given, and not a note of the image
+  };
+  static uint64_t head_size(const Entry& entry);
+  std::vector<std::byte> head_of(const Entry& entry) const;
+
+  const image::MemoryImage& image_;
+  std::string text_;
+  std::vector<Entry> entries_;
+};
+
+/// What the source says was erased in it; empty where that is nothing.
+std::vector<std::byte> eraseinfo_of(const image::MemoryImage& image);
+
+}  // namespace kvista::dump

@@ -1,0 +1,71 @@
+#include "dump/page_copier.h"
+
+#include <algorithm>
+
+#include "base/bits.h"
+#include "pages/frame_scan.h"
+
+namespace kvista::dump {
+namespace {
+
+// So many pages are looked at at once: they stay in a core's own cache.
+constexpr uint64_t kMostAtOnce = 64;
+
+}  // namespace
+
+PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
+                       unsigned page_shift)
+    : image_(image),
+      compressor_(codec ? codec::make_compressor(*codec, level) : nullptr),
+      page_shift_(page_shift) {}
+
+CopiedChunk PageCopier::copy(Pfn first, std::span<const std::byte> bits) {
+  CopiedChunk chunk;
+  for_each_run(bits, [&](uint64_t from, uint64_t to) {
+    for (uint64_t at = from; at < to; at += kMostAtOnce)
+      copy_run(first + at, std::min(kMostAtOnce, to - at), chunk);
+  });
+  return chunk;
+}
+
+void PageCopier::copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk) {
+  const size_t page_size = size_t{1} << page_shift_;
+  for (uint64_t done = 0; done < count;) {
+    const auto view = image_.view(phys_of(pfn + done, page_shift_), (count - done) << page_shift_, window_);
+    const uint64_t got = view.bytes.size() >> page_shift_;
+    for (uint64_t i = 0; i < got; ++i) add_page(view.bytes.subspan(i << page_shift_, page_size), chunk);
+    done += got;
+    if (done == count) return;
+    // The next page is not there; go on behind it. A state of "present" means no progress: nothing was read.
+    const auto state = view.state == image::PageState::present ? image::PageState::unreadable : view.state;
+    if (state == image::PageState::zero_elided) {
+      chunk.pages.push_back({CopiedPage::Kind::zero, 0});
+    } else {
+      ++chunk.missing.at(static_cast<size_t>(state));
+      chunk.pages.push_back({CopiedPage::Kind::missing, 0});
+    }
+    ++done;
+  }
+}
+
+void PageCopier::add_page(std::span<const std::byte> page, CopiedChunk& chunk) {
+  if (pages::is_zero(page)) {
+    chunk.pages.push_back({CopiedPage::Kind::zero, 0});
+    return;
+  }
+  const size_t at = chunk.bytes.size();
+  if (compressor_) {
+    chunk.bytes.resize(at + compressor_->bound(page.size()));
+    const size_t size = compressor_->compress(page, std::span(chunk.bytes).subspan(at));
+    chunk.bytes.resize(at + size);
+    if (size != 0 && size < page.size()) {
+      chunk.pages.push_back({CopiedPage::Kind::compressed, static_cast<uint32_t>(size)});
+      return;
+    }
+    chunk.bytes.resize(at);
+  }
+  chunk.bytes.insert(chunk.bytes.end(), page.begin(), page.end());
+  chunk.pages.push_back({CopiedPage::Kind::raw, static_cast<uint32_t>(page.size())});
+}
+
+}  // namespace kvista::dump

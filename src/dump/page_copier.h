@@ -1,0 +1,52 @@
+// From frames to what a dump has of them: each page read once, and compressed.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/address.h"
+#include "codec/compress.h"
+#include "image/memory_image.h"
+
+namespace kvista::dump {
+
+/// A page as the dump has it.
+struct CopiedPage {
+  enum class Kind : uint8_t { raw, compressed, zero, missing };
+  Kind kind = Kind::missing;
+  uint32_t size = 0;  ///< of its bytes; 0 for zero and missing
+};
+
+/// Pages of consecutive descriptors.
+struct CopiedChunk {
+  std::vector<CopiedPage> pages;
+  std::vector<std::byte> bytes;  ///< of those that have any, back to back
+  std::array<uint64_t, image::kPageStateCount> missing{};
+};
+
+/// Copies for one thread.
+class PageCopier {
+ public:
+  /// Without a codec pages are copied as they are.
+  PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
+             unsigned page_shift);
+
+  /// The pages whose bits are set, of the frames from `first` on.
+  CopiedChunk copy(Pfn first, std::span<const std::byte> bits);
+
+ private:
+  void copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk);
+  void add_page(std::span<const std::byte> page, CopiedChunk& chunk);
+
+  const image::MemoryImage& image_;
+  std::unique_ptr<codec::Compressor> compressor_;
+  unsigned page_shift_;
+  image::Window window_;
+};
+
+}  // namespace kvista::dump

@@ -1,0 +1,75 @@
+#include "dump/protected_memory.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace kvista::dump {
+namespace {
+
+struct Part {
+  std::string_view first;
+  std::string_view end;
+};
+// The image's parts that stay the kernel's (include/asm-generic/vmlinux.lds.h). What is between them, and
+// __init_begin to __init_end, is given back to the page allocator (free_kernel_image_pages).
+constexpr std::array kParts = {Part{"_text", "_etext"}, Part{"__start_rodata", "__end_rodata"},
+                               Part{"_sdata", "_edata"}, Part{"__bss_start", "__bss_stop"}};
+
+std::optional<VirtAddr> address_of(const symbol::KernelSymbols& symbols, std::string_view name) {
+  const auto found = symbols.find(name);
+  if (found.empty()) return std::nullopt;
+  return found.front().address;
+}
+
+// Nothing where the symbols do not tell.
+std::vector<VirtRange> kernel_image(const kernel::Session& session) {
+  std::vector<VirtRange> ranges;
+  try {
+    for (const Part& part : kParts) {
+      const auto first = address_of(session.symbols(), part.first);
+      const auto end = address_of(session.symbols(), part.end);
+      if (first && end && *first < *end) ranges.push_back({*first, *end - 1});
+    }
+  } catch (const NotFound&) {
+    // No symbols: as below.
+  }
+  if (ranges.size() == kParts.size()) return ranges;
+  const auto whole = session.with_machine(
+      [](machine::Machine& machine) { return machine.range(machine::FactId::kernel_image); });
+  return whole ? std::vector{*whole} : std::vector<VirtRange>{};
+}
+
+std::vector<PhysRange> joined(std::vector<PhysRange> ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  std::vector<PhysRange> result;
+  for (const PhysRange& range : ranges) {
+    if (!result.empty() && range.start <= result.back().end())
+      result.back().size = std::max(result.back().end(), range.end()) - result.back().start;
+    else
+      result.push_back(range);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<PhysRange> protected_memory(const kernel::Session& session, const pages::MemoryMap& map) {
+  std::vector<PhysRange> ranges;
+  const auto add = [&](VirtRange range) {
+    for (const machine::Mapping& run : session.space().mappings(range))
+      ranges.push_back({run.phys, run.size});
+    // A list that grows with the machine is kept short.
+    constexpr size_t kMany = 4096;
+    if (ranges.size() > kMany) ranges = joined(std::move(ranges));
+  };
+  for (const VirtRange& range : kernel_image(session)) add(range);
+  for (const pages::Section& section : map.sections)
+    add({section.map, section.map + (map.frames() * map.struct_size - 1)});
+  return joined(std::move(ranges));
+}
+
+}  // namespace kvista::dump

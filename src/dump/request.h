@@ -1,0 +1,58 @@
+// What is asked of a dump, and what became of it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "codec/codec.h"
+#include "kvista/image.h"
+#include "kvista/page_class.h"
+
+namespace kvista::dump {
+
+enum class Format : uint8_t {
+  kdump,      ///< kdump-compressed, version 6
+  flattened,  ///< the same as a stream of records (makedumpfile -F)
+};
+const char* describe(Format format);
+
+struct DumpRequest {
+  std::string output;  ///< "-": standard output, of a flattened dump only
+  bool overwrite = false;
+  Format format = Format::kdump;
+  unsigned level = 0;                 ///< makedumpfile's -d
+  std::optional<codec::Codec> codec;  ///< none: pages are stored as they are
+  std::optional<int> compression;     ///< the codec's level; nothing: its fastest
+  unsigned threads = 1;
+  uint64_t timestamp = 0;  ///< when the dump is taken, seconds since 1970
+  /// Told how many pages of how many are done, from one thread at a time, often.
+  std::function<void(uint64_t done, uint64_t planned)> progress;
+};
+
+/// Frames of a class, and how many of them are in the dump.
+struct ClassCount {
+  uint64_t frames = 0;
+  uint64_t kept = 0;
+};
+
+struct DumpResult {
+  std::array<ClassCount, pages::kClassCount> classes{};
+  unsigned level = 0;                                      ///< with what the source already lacked
+  uint64_t frames = 0;                                     ///< of memory, held by the image or not
+  uint64_t planned = 0;                                    ///< pages that the dump was to hold
+  uint64_t written = 0;                                    ///< pages that it holds
+  uint64_t zeros = 0;                                      ///< of them, how many share the page of zeros
+  uint64_t protected_frames = 0;                           ///< kept against the word of their struct pages
+  std::array<uint64_t, image::kPageStateCount> missing{};  ///< planned, and not to be read, by why
+  uint64_t bytes = 0;                                      ///< how large the dump is
+  std::string failure;  ///< why the dump is incomplete; empty: it is complete
+  std::vector<std::string> warnings;
+
+  uint64_t lost() const { return planned - written; }
+};
+
+}  // namespace kvista::dump

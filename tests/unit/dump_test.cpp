@@ -1,0 +1,286 @@
+// Dumps of described kernels: what is in them, page by page, and what is said of what is not.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "codec/codec.h"
+#include "dump/kdump_writer.h"
+#include "dump/output.h"
+#include "image/open.h"
+#include "images/image.h"
+#include "images/temporary.h"
+#include "kernel/session.h"
+#include "unit/failure.h"
+
+namespace kvista::dump {
+namespace {
+
+using image::PageState;
+using pages::PageClass;
+using testing::HasSubstr;
+
+constexpr uint64_t kPageSize = 4096;
+// Every class; the kernel image is at 32 MiB.
+constexpr const char* kDescription =
+    "pages 0x400-0x7ff class=buddy order=10\n"
+    "pages 0x800-0xbff class=anon\n"
+    "pages 0xc00-0xcff class=lru\n"
+    "pages 0xd00-0xdff class=lru private\n"
+    "pages 0xe00-0xe0f class=hwpoison\n"
+    "pages 0xe10-0xe1f class=offline\n"
+    "pages 0xf00-0xfff class=slab order=3\n"
+    "contents pattern 0x800000-0x1800000\n";
+
+class Dumps : public testing::Test {
+ protected:
+  Dumps() { make(kDescription); }
+
+  void make(const std::string& description) {
+    described_.emplace(description);
+    described_->write(source_path_);
+  }
+
+  kernel::Session open(const std::string& path) const { return {image::open_image(path), {}}; }
+
+  DumpRequest request(unsigned level) const {
+    DumpRequest request;
+    request.output = directory_.file("dump");
+    request.overwrite = true;
+    request.level = level;
+    request.codec = codec::Codec::zstd;
+    request.threads = 2;
+    return request;
+  }
+
+  DumpResult dump(const DumpRequest& wanted) const { return write_kdump(open(source_path_), wanted); }
+
+  // What the page of frame `pfn` is in the image, and its bytes.
+  static std::pair<PageState, std::vector<std::byte>> page(const image::MemoryImage& image, uint64_t pfn) {
+    std::vector<std::byte> bytes(kPageSize);
+    const auto result = image.read(PhysAddr{pfn * kPageSize}, bytes);
+    bytes.resize(result.done == kPageSize ? kPageSize : 0);
+    return {result.state, bytes};
+  }
+
+  // By what the description says of the frame, and the meaning of the level's bits.
+  bool should_hold(uint64_t pfn, unsigned level) const {
+    const test::PageRun run = described_->class_of(pfn);
+    if (run.kind == "hwpoison" || run.kind == "offline" || run.kind == "unaccepted") return false;
+    unsigned excluding = 0;
+    if (run.kind == "buddy" || run.kind == "free_pcp") excluding = pages::kLevelFree;
+    if (run.kind == "anon") excluding = pages::kLevelUser;
+    if (run.kind == "lru")
+      excluding = run.flags.contains("private") ? pages::kLevelCachePrivate
+                                                : pages::kLevelCache | pages::kLevelCachePrivate;
+    return (excluding & level) == 0;
+  }
+
+  // Each frame of the source is in the dump, with the same bytes, or left out by the level.
+  void expect_right_pages(const std::string& path, unsigned level) const {
+    const auto source = image::open_image(source_path_);
+    const auto saved = image::open_image(path);
+    EXPECT_THAT(saved->warnings(), testing::IsEmpty());
+    uint64_t compared = 0;
+    for (const PhysRange& range : source->ram())
+      for (uint64_t pfn = range.start.value / kPageSize; pfn < range.end().value / kPageSize; ++pfn) {
+        const auto [state, bytes] = page(*saved, pfn);
+        if (!should_hold(pfn, level)) {
+          ASSERT_EQ(state, PageState::excluded) << "frame " << std::hex << pfn;
+          continue;
+        }
+        ASSERT_EQ(state, PageState::present) << "frame " << std::hex << pfn;
+        ASSERT_EQ(bytes, page(*source, pfn).second) << "frame " << std::hex << pfn;
+        ++compared;
+      }
+    EXPECT_GT(compared, 5000U);
+  }
+
+  test::TemporaryDirectory directory_;
+  std::string source_path_ = directory_.file("vmcore");
+  std::optional<test::TestImage> described_;
+};
+
+TEST_F(Dumps, HoldEveryPageThatTheLevelKeeps) {
+  for (const unsigned level : {0U, 1U, 2U, 4U, 8U, 16U, 31U}) {
+    SCOPED_TRACE(level);
+    const DumpResult result = dump(request(level));
+    EXPECT_EQ(result.failure, "");
+    EXPECT_EQ(result.lost(), 0U);
+    expect_right_pages(directory_.file("dump"), level);
+  }
+}
+
+TEST_F(Dumps, AreTheSameWithEveryCodecAndFormatAndNumberOfThreads) {
+  for (const auto codec :
+       {std::optional<codec::Codec>(), std::optional(codec::Codec::zlib), std::optional(codec::Codec::lzo),
+        std::optional(codec::Codec::snappy), std::optional(codec::Codec::zstd)}) {
+    if (codec && !codec::is_available(*codec)) continue;
+    for (const Format format : {Format::kdump, Format::flattened}) {
+      for (const unsigned threads : {1U, 3U}) {
+        SCOPED_TRACE(testing::Message() << (codec ? codec::describe(*codec) : "none") << ' '
+                                        << describe(format) << ' ' << threads);
+        DumpRequest wanted = request(31);
+        wanted.codec = codec;
+        wanted.format = format;
+        wanted.threads = threads;
+        EXPECT_EQ(dump(wanted).lost(), 0U);
+        expect_right_pages(wanted.output, 31);
+      }
+    }
+  }
+}
+
+TEST_F(Dumps, OneThreadAndManyWriteTheSameBytes) {
+  const auto bytes_with = [&](unsigned threads) {
+    DumpRequest wanted = request(0);
+    wanted.threads = threads;
+    dump(wanted);
+    std::ifstream in(wanted.output, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  EXPECT_EQ(bytes_with(1), bytes_with(4));
+}
+
+TEST_F(Dumps, OfDumpsLeaveOutMore) {
+  DumpRequest first = request(16);
+  dump(first);
+  const std::string between = directory_.file("between");
+  std::filesystem::rename(first.output, between);
+  const DumpResult second = write_kdump(open(between), request(9));
+  EXPECT_EQ(second.level, 25U);
+  expect_right_pages(directory_.file("dump"), 25);
+}
+
+TEST_F(Dumps, KeepTheNotesByteForByte) {
+  dump(request(31));
+  const auto source = image::open_image(source_path_);
+  const auto saved = image::open_image(directory_.file("dump"));
+  const auto contents = [](const image::MemoryImage& image) {
+    std::multimap<std::string, std::vector<std::byte>> all;
+    for (const image::Note& note : image.notes()) all.emplace(note.name, image.read_note(note, note.size));
+    return all;
+  };
+  EXPECT_EQ(contents(*source), contents(*saved));
+  EXPECT_GE(saved->notes().size(), 2U);
+}
+
+TEST_F(Dumps, TellWhatIsInThem) {
+  const DumpResult result = dump(request(31));
+  const auto& anon = result.classes.at(static_cast<size_t>(PageClass::user));
+  EXPECT_GE(anon.frames, 0x400U);
+  EXPECT_EQ(anon.kept, 0U);
+  EXPECT_EQ(result.classes.at(static_cast<size_t>(PageClass::hwpoison)).kept, 0U);
+  EXPECT_EQ(result.written, result.planned);
+  uint64_t kept = 0;
+  uint64_t frames = 0;
+  for (const ClassCount& count : result.classes) {
+    kept += count.kept;
+    frames += count.frames;
+  }
+  EXPECT_EQ(kept, result.planned);
+  EXPECT_GE(frames, result.frames);
+  EXPECT_EQ(result.bytes, std::filesystem::file_size(directory_.file("dump")));
+}
+
+// makedumpfile drops such pages (its bug 21).
+TEST_F(Dumps, KeepTheKernelImageWhateverItsStructPagesSay) {
+  make(std::string(kDescription) + "pages 0x2100-0x2103 class=lru\n");
+  const DumpResult result = dump(request(31));
+  const auto saved = image::open_image(directory_.file("dump"));
+  EXPECT_EQ(result.protected_frames, 4U);
+  EXPECT_EQ(page(*saved, 0x2101).first, PageState::present);
+  EXPECT_EQ(page(*saved, 0xc00).first, PageState::excluded);
+}
+
+TEST_F(Dumps, OfTornImagesSayWhatIsLost) {
+  std::filesystem::resize_file(source_path_, std::filesystem::file_size(source_path_) - 100 * kPageSize);
+  const DumpResult result = dump(request(0));
+  EXPECT_GT(result.missing.at(static_cast<size_t>(PageState::lost)), 90U);
+  EXPECT_EQ(result.lost(), result.missing.at(static_cast<size_t>(PageState::lost)));
+  for (const Format format : {Format::kdump, Format::flattened}) {
+    DumpRequest wanted = request(0);
+    wanted.format = format;
+    dump(wanted);
+    const auto saved = image::open_image(wanted.output);
+    const auto last = saved->ram().back().end().value / kPageSize - 1;
+    EXPECT_NE(page(*saved, last).first, PageState::present);
+    EXPECT_NE(page(*saved, last).first, PageState::excluded);
+  }
+}
+
+TEST_F(Dumps, AreForTheirOwnerAlone) {
+  dump(request(31));
+  struct stat status {};
+  ASSERT_EQ(stat(directory_.file("dump").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+}
+
+TEST_F(Dumps, DoNotOverwriteUnasked) {
+  directory_.write("dump", "precious");
+  DumpRequest wanted = request(31);
+  wanted.overwrite = false;
+  EXPECT_THAT(test::failure_of<AccessError>([&] { dump(wanted); }), HasSubstr("-f overwrites it"));
+  EXPECT_EQ(std::filesystem::file_size(directory_.file("dump")), 8U);
+}
+
+// A limit on the size of files stands for a full disk: at many sizes, so that each stage of the writing is
+// hit.
+class FullDisk : public Dumps {
+ protected:
+  FullDisk() {
+    std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+  }
+  ~FullDisk() override { setrlimit(RLIMIT_FSIZE, &before_); }
+  void limit(uint64_t bytes) const {
+    const rlimit limit{bytes, before_.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  void no_limit() const { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(FullDisk, LeavesADumpThatSaysWhatItLacks) {
+  DumpRequest wanted = request(0);
+  wanted.codec = std::nullopt;
+  const uint64_t whole = dump(wanted).bytes;
+  unsigned remains = 0;
+  for (unsigned step = 1; step < 20; ++step) {
+    SCOPED_TRACE(step);
+    std::optional<DumpResult> result;
+    limit(whole * step / 20);
+    const std::string failure = test::failure_of<OutputFailed>([&] { result = dump(wanted); });
+    no_limit();
+    if (!result) {
+      EXPECT_THAT(failure, HasSubstr("File too large"));
+      continue;
+    }
+    ++remains;
+    EXPECT_THAT(result->failure, HasSubstr("File too large"));
+    EXPECT_LT(result->written, result->planned);
+    const auto saved = image::open_image(wanted.output);
+    EXPECT_THAT(saved->warnings(), testing::Contains(HasSubstr("incomplete")));
+    uint64_t present = 0;
+    const auto source = image::open_image(source_path_);
+    for (const PhysRange& range : saved->ram())
+      for (uint64_t pfn = range.start.value / kPageSize; pfn < range.end().value / kPageSize; ++pfn) {
+        const auto [state, bytes] = page(*saved, pfn);
+        if (state != PageState::present) continue;
+        ++present;
+        ASSERT_EQ(bytes, page(*source, pfn).second);
+      }
+    EXPECT_EQ(present, result->written);
+  }
+  EXPECT_GE(remains, 15U);
+}
+
+}  // namespace
+}  // namespace kvista::dump
