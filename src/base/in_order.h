@@ -19,7 +19,7 @@ class InOrder {
   InOrder(size_t room, std::function<void(T)> take) : take_(std::move(take)), parked_(room) {}
 
   /// Hands over result `number`. Where `take` throws, the exception leaves the put() that called it, and all
-  /// later results are dropped.
+  /// later results are dropped, as after stop().
   void put(size_t number, T result) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return failed_ || number < next_ + parked_.size(); });
@@ -29,6 +29,13 @@ class InOrder {
     taking_ = true;
     while (!failed_ && front()) take_front(lock);
     taking_ = false;
+  }
+
+  /// A result will never come: nobody waits for it any more.
+  void stop() {
+    const std::lock_guard lock(mutex_);
+    failed_ = true;
+    changed_.notify_all();
   }
 
  private:
@@ -41,9 +48,7 @@ class InOrder {
     try {
       take_(std::move(result));
     } catch (...) {
-      lock.lock();
-      failed_ = true;
-      changed_.notify_all();
+      stop();
       throw;
     }
     lock.lock();

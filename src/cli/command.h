@@ -90,6 +90,12 @@ Command make_vmcoreinfo();
 Command make_vtop();
 Command make_whatis();
 
+/// The number that an option gives, or `otherwise`. Throws UsageError for one that is not in [least, most].
+unsigned number_option(const Invocation& invocation, std::string_view option, unsigned least, unsigned most,
+                       unsigned otherwise);
+/// --threads: as many as there are CPUs where it is not given.
+unsigned threads_option(const Invocation& invocation);
+
 /// The options of every command that needs machine facts: --set, --vmcoreinfo, --symbols, --config.
 std::vector<OptionSpec> machine_options();
 /// The image that the command works on: the operand, or -c (once for each file of a split dump), or the

@@ -5,9 +5,9 @@
 #include <charconv>
 #include <csignal>
 #include <ctime>
+#include <filesystem>
 
 #include "base/error.h"
-#include "base/parallel.h"
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "codec/compress.h"
@@ -58,7 +58,7 @@ TableSpec classes_spec() {
           Layout::grid,
           {{"type", "TYPE", Type::text, "", "the class"},
            {"pages", "PAGES", Type::integer, "pages", "frames of the class"},
-           {"kept", "SAVED", Type::integer, "pages", "how many of them the dump should hold"},
+           {"kept", "TO SAVE", Type::integer, "pages", "how many of them the dump should hold"},
            {"description", "DESCRIPTION", Type::text, "", "what the class is"}}};
 }
 
@@ -68,17 +68,6 @@ TableSpec missing_spec() {
           Layout::grid,
           {{"pages", "MISSING PAGES", Type::integer, "pages", "how many"},
            {"why", "WHY", Type::text, "", "what became of them"}}};
-}
-
-unsigned parse_number(const Invocation& invocation, const char* option, unsigned least, unsigned most,
-                      unsigned otherwise) {
-  const auto text = invocation.value(option);
-  if (!text) return otherwise;
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  if (error != std::errc{} || end != text->data() + text->size() || number < least || number > most)
-    throw UsageError(fmt::format("{} {}: expected a number from {} to {}", option, *text, least, most));
-  return number;
 }
 
 // "zstd:3".
@@ -106,7 +95,7 @@ void parse_compression(const std::string& text, DumpRequest& request) {
 }
 
 void choose_compression(const Invocation& invocation, DumpRequest& request) {
-  request.codec = codec::is_available(codec::Codec::zstd) ? std::optional(codec::Codec::zstd) : std::nullopt;
+  request.codec = codec::Codec::zstd;
   unsigned given = 0;
   if (const auto text = invocation.value("--compress")) {
     parse_compression(*text, request);
@@ -132,10 +121,25 @@ Operands operands_of(const Invocation& invocation, Format format) {
   const size_t most = has_image ? 1 : 2;
   if (given.size() > most)
     throw UsageError(fmt::format("{}: expected IN OUT, or with -c IMAGE only OUT", given.back()));
-  if (given.size() == most) return {has_image ? std::nullopt : std::optional(given.front()), given.back()};
+  if (given.size() == most) {
+    if (given.back() == "-" && format != Format::flattened)
+      throw UsageError("standard output cannot be gone back in: -F writes a stream to it");
+    return {has_image ? std::nullopt : std::optional(given.front()), given.back()};
+  }
   if (format != Format::flattened)
     throw UsageError("expected IN and OUT: the image, and the file to write (-F writes to standard output)");
   return {given.empty() ? std::nullopt : std::optional(given.front()), "-"};
+}
+
+// -f would empty the image before it is read.
+void refuse_source(const std::vector<std::string>& images, const std::string& output) {
+  for (const std::string& image : images) {
+    std::error_code ignored;
+    // Raw memory is named with its address: FILE@BASE.
+    for (const std::string& path : {image, image.substr(0, image.rfind('@'))})
+      if (std::filesystem::equivalent(path, output, ignored))
+        throw UsageError(fmt::format("{}: it is the image itself: the dump needs another file", output));
+  }
 }
 
 std::string describe_compression(const DumpRequest& request) {
@@ -183,9 +187,8 @@ DumpRequest request_of(const Invocation& invocation) {
   DumpRequest request;
   request.format = invocation.flag("--flattened") ? Format::flattened : Format::kdump;
   request.overwrite = invocation.flag("-f");
-  request.level = parse_number(invocation, "--level", 0, pages::kLevels - 1, 0);
-  constexpr unsigned kMostThreads = 256;
-  request.threads = parse_number(invocation, "--threads", 1, kMostThreads, default_threads());
+  request.level = number_option(invocation, "--level", 0, pages::kLevels - 1, 0);
+  request.threads = threads_option(invocation);
   request.timestamp = static_cast<uint64_t>(std::time(nullptr));
   choose_compression(invocation, request);
   return request;
@@ -200,6 +203,7 @@ Report run(const Invocation& invocation) {
   std::signal(SIGXFSZ, SIG_IGN);
   Invocation of_source = invocation;
   if (operands.source) of_source.images = {*operands.source};
+  refuse_source(of_source.images, request.output);
   return with_session(of_source, [&](const kernel::Session& session) {
     Progress progress("copying", kPageSize, invocation.flag("--quiet"));
     request.progress = [&](uint64_t done, uint64_t planned) { progress.show(done, planned); };

@@ -1,10 +1,7 @@
 // kvista mem-usage: what memory is used for, and how large a dump would be.
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "base/error.h"
-#include "base/parallel.h"
 #include "cli/command.h"
 #include "pages/census.h"
 
@@ -16,7 +13,6 @@ using pages::ClassInfo;
 using pages::PageClass;
 
 constexpr uint64_t kPageSize = 4096;
-constexpr unsigned kMaxThreads = 256;
 
 TableSpec pages_spec() {
   return {"pages",
@@ -197,16 +193,6 @@ void add_sample_gaps(const Census& census, Report& report) {
   report.status = ExitStatus::partial;
 }
 
-unsigned parse_threads(const Invocation& invocation) {
-  const auto text = invocation.value("--threads");
-  if (!text) return default_threads();
-  unsigned threads = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), threads);
-  if (error != std::errc{} || end != text->data() + text->size() || threads == 0 || threads > kMaxThreads)
-    throw UsageError(fmt::format("--threads {}: expected a number from 1 to {}", *text, kMaxThreads));
-  return threads;
-}
-
 Census count_pages(machine::Machine& machine, const pages::CensusOptions& options) {
   try {
     return pages::take_census(machine, options);
@@ -219,7 +205,7 @@ Report run(const Invocation& invocation) {
   const auto operand =
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
   const bool levels = invocation.flag("--levels");
-  const pages::CensusOptions options{parse_threads(invocation), levels, invocation.flag("--exact")};
+  const pages::CensusOptions options{threads_option(invocation), levels, invocation.flag("--exact")};
   const auto machine = open_machine(invocation, image_paths(invocation, operand), false);
   const Census census = count_pages(*machine, options);
 

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <charconv>
 #include <utility>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "cli/command.h"
 #include "image/open.h"
 #include "kernel/session.h"
@@ -60,6 +62,23 @@ std::optional<std::string> Invocation::value(std::string_view name) const {
 std::vector<std::string> Invocation::values(std::string_view name) const {
   const auto at = options.find(name);
   return at == options.end() ? std::vector<std::string>{} : at->second;
+}
+
+unsigned number_option(const Invocation& invocation, std::string_view option, unsigned least, unsigned most,
+                       unsigned otherwise) {
+  const auto text = invocation.value(option);
+  if (!text) return otherwise;
+  unsigned number = 0;
+  const char* last = text->data() + text->size();
+  const auto [end, error] = std::from_chars(text->data(), last, number);
+  if (error != std::errc{} || end != last || number < least || number > most)
+    throw UsageError(fmt::format("{} {}: expected a number from {} to {}", option, *text, least, most));
+  return number;
+}
+
+unsigned threads_option(const Invocation& invocation) {
+  constexpr unsigned kMost = 256;
+  return number_option(invocation, "--threads", 1, kMost, default_threads());
 }
 
 std::vector<OptionSpec> machine_options() {

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <mutex>
+#include <array>
+#include <memory>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/bits.h"
 #include "base/in_order.h"
@@ -29,8 +31,9 @@ using machine::Machine;
 
 constexpr uint32_t kVersion = 6;
 constexpr uint64_t kChunkFrames = 256;
-// A reader refuses the descriptor of a missing page by its size where it does not by its offset.
-constexpr uint32_t kImpossibleSize = 1;
+// In flattened files readers refuse the descriptor of a missing page not by its offset, but by a size beyond
+// that of a page.
+constexpr uint32_t kBeyondPage = 1;
 
 uint32_t blocks_of(uint64_t bytes, uint32_t block_size) {
   return static_cast<uint32_t>((bytes + block_size - 1) / block_size);
@@ -64,6 +67,10 @@ class KdumpWriter {
         })),
         notes_(image_, text_to_add(session)),
         page_shift_(scan_.memory_map().page_shift) {
+    if (const uint64_t frames = scan_.memory_map().frames(); frames % kChunkFrames != 0)
+      throw Unsupported(
+          fmt::format("memory sections have {} page frames: dumps are written of sections of {} or more",
+                      frames, kChunkFrames));
     fill_header();
     result_.level = header_.dump_level;
   }
@@ -73,13 +80,16 @@ class KdumpWriter {
     write_tables();
     try {
       copy_pages();
+      close();
     } catch (const OutputFailed& error) {
       result_.failure = error.what();
     }
-    result_.written = pages_->written();
-    result_.zeros = pages_->zeros();
-    result_.bytes = pages_->end();
-    if (result_.failure.empty()) close();
+    // Without it there was no room for a single page.
+    if (pages_) {
+      result_.written = pages_->written();
+      result_.zeros = pages_->zeros();
+      result_.bytes = pages_->end() + header_.eraseinfo.size;
+    }
     return std::move(result_);
   }
 
@@ -152,20 +162,14 @@ class KdumpWriter {
     const PageChoice choice(image_, request_.level, page_shift_,
                             protected_memory(session_, scan_.memory_map()));
     for (const Pfn first : scan_.blocks()) blocks_.push_back({first, 0});
-    std::vector<DumpResult> counts(std::max(1U, request_.threads));
+    std::vector<PageCounts> counts(std::max(1U, request_.threads));
     const auto gaps = scan_.run([&](const pages::FrameBlock& block, unsigned worker) {
       std::vector<std::byte> kept(block.classes.size() / 8);
       choice.decide(block.first, block.classes, kept, counts.at(worker));
       block_of(block.first).kept = count_bits(kept);
       second_->put(block.first.value / 8, kept);
     });
-    for (const DumpResult& count : counts) {
-      for (size_t i = 0; i < count.classes.size(); ++i) {
-        result_.classes.at(i).frames += count.classes.at(i).frames;
-        result_.classes.at(i).kept += count.classes.at(i).kept;
-      }
-      result_.protected_frames += count.protected_frames;
-    }
+    for (const PageCounts& count : counts) result_ += count;
     if (gaps.without_struct != 0)
       result_.warnings.push_back(fmt::format(
           "the struct pages of {} frames are not in the image: these frames are kept", gaps.without_struct));
@@ -185,10 +189,10 @@ class KdumpWriter {
     pages_.emplace(*output_, PageTableWriter::Layout{
                                  header_.descriptors_at(), header_.descriptors_at() + descriptors,
                                  header_.block_size, header_.status & ~image::kKdumpIncomplete,
-                                 flattened ? header_.block_size + kImpossibleSize : 0, header_.byte_order});
+                                 flattened ? header_.block_size + kBeyondPage : 0, header_.byte_order});
     std::erase_if(blocks_, [](const Block& block) { return block.kept == 0; });
     const uint64_t frames = scan_.memory_map().frames();
-    const uint64_t chunks = std::max<uint64_t>(1, frames / kChunkFrames);
+    const uint64_t chunks = frames / kChunkFrames;
     std::vector<std::unique_ptr<PageCopier>> copiers(std::max(1U, request_.threads));
     uint64_t done = 0;
     InOrder<CopiedChunk> in_order(2 * copiers.size(), [&](const CopiedChunk& chunk) {
@@ -197,7 +201,7 @@ class KdumpWriter {
       pages_->add(chunk);
       if (request_.progress) request_.progress(done, result_.planned);
     });
-    parallel_for(blocks_.size() * chunks, request_.threads, [&](size_t item, unsigned worker) {
+    const auto copy_chunk = [&](size_t item, unsigned worker) {
       auto& copier = copiers.at(worker);
       if (!copier)
         copier = std::make_unique<PageCopier>(image_, request_.codec, compression_level(), page_shift_);
@@ -205,6 +209,14 @@ class KdumpWriter {
       std::array<std::byte, kChunkFrames / 8> bits;
       second_->get(first.value / 8, bits);
       in_order.put(item, copier->copy(first, bits));
+    };
+    parallel_for(blocks_.size() * chunks, request_.threads, [&](size_t item, unsigned worker) {
+      try {
+        copy_chunk(item, worker);
+      } catch (...) {
+        in_order.stop();
+        throw;
+      }
     });
     pages_->flush();
   }
@@ -218,7 +230,6 @@ class KdumpWriter {
     if (!erased.empty()) {
       header_.eraseinfo = {pages_->end(), erased.size()};
       output_->write(header_.eraseinfo.offset, erased);
-      result_.bytes += erased.size();
     }
     output_->sync();
     header_.status &= ~image::kKdumpIncomplete;

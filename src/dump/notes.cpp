@@ -17,7 +17,8 @@ constexpr std::string_view kVmcoreinfo = "VMCOREINFO";
 constexpr std::string_view kEraseinfo = "ERASEINFO";
 constexpr uint32_t kPrstatus = 1;  // NT_PRSTATUS
 constexpr uint64_t kNoteHeader = 12;
-constexpr uint64_t kMostEraseinfo = uint64_t{16} << 20;
+// A note of one CPU has KiB: what is longer is damage.
+constexpr uint64_t kMostNote = uint64_t{16} << 20;
 
 // Names and descriptors of core files are filled up to 4 bytes on every architecture.
 constexpr uint64_t padded(uint64_t size) {
@@ -31,6 +32,10 @@ Notes::Notes(const image::MemoryImage& image, std::string vmcoreinfo)
   for (const image::Note& note : image.notes()) {
     if (note.name == kEraseinfo || (image.traits().live && note.name != kVmcoreinfo)) continue;
     if (note.name == kVmcoreinfo && !text_.empty()) continue;
+    if (note.size > kMostNote)
+      throw FormatError(fmt::format("{}: the note {} says that it has {} bytes: the image is damaged",
+                                    image.traits().path, note.name, note.size),
+                        note.offset);
     entries_.push_back({note, false});
   }
   if (!text_.empty()) entries_.push_back({{std::string(kVmcoreinfo), 0, 0, text_.size()}, true});
@@ -86,7 +91,7 @@ void Notes::write(Output& output, uint64_t offset) const {
 
 std::vector<std::byte> eraseinfo_of(const image::MemoryImage& image) {
   for (const image::Note& note : image.notes())
-    if (note.name == kEraseinfo) return image.read_note(note, kMostEraseinfo);
+    if (note.name == kEraseinfo) return image.read_note(note, kMostNote);
   return {};
 }
 

@@ -17,6 +17,7 @@ class Notes {
  public:
   /// Those of `image`, and `vmcoreinfo` where the image has none (it was found in memory, or the user gave
   /// it). Of a running kernel only VMCOREINFO: the registers that /proc/kcore shows are not those of a crash.
+  /// Throws FormatError where a note is longer than any is.
   Notes(const image::MemoryImage& image, std::string vmcoreinfo);
 
   /// Bytes that they take.

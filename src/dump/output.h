@@ -13,9 +13,7 @@ namespace kvista::dump {
 
 /// The output took no more: a full disk, a broken pipe, a limit. What was written stays.
 class OutputFailed : public Error {
- public:
   using Error::Error;
-  ExitStatus exit_status() const override { return ExitStatus::partial; }
 };
 
 /// Bytes at offsets. One thread at a time. All functions throw OutputFailed.

@@ -27,7 +27,7 @@ KeepTable::KeepTable(unsigned level) {
 }
 
 void PageChoice::decide(Pfn first, std::span<const ClassByte> classes, std::span<std::byte> kept,
-                        DumpResult& counts) const {
+                        PageCounts& counts) const {
   for (size_t index = 0; index * kWordBits < classes.size(); ++index) {
     uint64_t is_kept = 0;
     const auto part =
@@ -45,7 +45,7 @@ void PageChoice::decide(Pfn first, std::span<const ClassByte> classes, std::span
 }
 
 void PageChoice::keep_protected(Pfn first, std::span<const ClassByte> classes, std::span<std::byte> kept,
-                                DumpResult& counts) const {
+                                PageCounts& counts) const {
   const Pfn end = first + classes.size();
   auto range = std::partition_point(kept_always_.begin(), kept_always_.end(), [&](const PhysRange& r) {
     return r.end() <= phys_of(first, page_shift_);

@@ -39,11 +39,11 @@ class PageChoice {
   /// Says for the frames from `first` on, each with its class, which are kept: a bit each. Counts them in
   /// `counts`.
   void decide(Pfn first, std::span<const pages::ClassByte> classes, std::span<std::byte> kept,
-              DumpResult& counts) const;
+              PageCounts& counts) const;
 
  private:
   void keep_protected(Pfn first, std::span<const pages::ClassByte> classes, std::span<std::byte> kept,
-                      DumpResult& counts) const;
+                      PageCounts& counts) const;
 
   const image::MemoryImage& image_;
   KeepTable keep_;

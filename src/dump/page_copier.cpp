@@ -17,7 +17,8 @@ PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Cod
                        unsigned page_shift)
     : image_(image),
       compressor_(codec ? codec::make_compressor(*codec, level) : nullptr),
-      page_shift_(page_shift) {}
+      page_shift_(page_shift),
+      packed_(compressor_ ? compressor_->bound(size_t{1} << page_shift) : 0) {}
 
 CopiedChunk PageCopier::copy(Pfn first, std::span<const std::byte> bits) {
   CopiedChunk chunk;
@@ -53,19 +54,12 @@ void PageCopier::add_page(std::span<const std::byte> page, CopiedChunk& chunk) {
     chunk.pages.push_back({CopiedPage::Kind::zero, 0});
     return;
   }
-  const size_t at = chunk.bytes.size();
-  if (compressor_) {
-    chunk.bytes.resize(at + compressor_->bound(page.size()));
-    const size_t size = compressor_->compress(page, std::span(chunk.bytes).subspan(at));
-    chunk.bytes.resize(at + size);
-    if (size != 0 && size < page.size()) {
-      chunk.pages.push_back({CopiedPage::Kind::compressed, static_cast<uint32_t>(size)});
-      return;
-    }
-    chunk.bytes.resize(at);
-  }
-  chunk.bytes.insert(chunk.bytes.end(), page.begin(), page.end());
-  chunk.pages.push_back({CopiedPage::Kind::raw, static_cast<uint32_t>(page.size())});
+  const size_t size = compressor_ ? compressor_->compress(page, packed_) : 0;
+  const bool smaller = size != 0 && size < page.size();
+  const auto bytes = smaller ? std::span<const std::byte>(packed_).first(size) : page;
+  chunk.bytes.insert(chunk.bytes.end(), bytes.begin(), bytes.end());
+  chunk.pages.push_back(
+      {smaller ? CopiedPage::Kind::compressed : CopiedPage::Kind::raw, static_cast<uint32_t>(bytes.size())});
 }
 
 }  // namespace kvista::dump

@@ -46,6 +46,7 @@ class PageCopier {
   const image::MemoryImage& image_;
   std::unique_ptr<codec::Compressor> compressor_;
   unsigned page_shift_;
+  std::vector<std::byte> packed_;  // one page
   image::Window window_;
 };
 

@@ -39,14 +39,27 @@ struct ClassCount {
   uint64_t kept = 0;
 };
 
-struct DumpResult {
+/// What the counting pass counts; each thread for itself.
+struct PageCounts {
   std::array<ClassCount, pages::kClassCount> classes{};
+  uint64_t protected_frames = 0;  ///< kept against the word of their struct pages
+
+  PageCounts& operator+=(const PageCounts& more) {
+    for (size_t i = 0; i < classes.size(); ++i) {
+      classes.at(i).frames += more.classes.at(i).frames;
+      classes.at(i).kept += more.classes.at(i).kept;
+    }
+    protected_frames += more.protected_frames;
+    return *this;
+  }
+};
+
+struct DumpResult : PageCounts {
   unsigned level = 0;                                      ///< with what the source already lacked
   uint64_t frames = 0;                                     ///< of memory, held by the image or not
   uint64_t planned = 0;                                    ///< pages that the dump was to hold
   uint64_t written = 0;                                    ///< pages that it holds
   uint64_t zeros = 0;                                      ///< of them, how many share the page of zeros
-  uint64_t protected_frames = 0;                           ///< kept against the word of their struct pages
   std::array<uint64_t, image::kPageStateCount> missing{};  ///< planned, and not to be read, by why
   uint64_t bytes = 0;                                      ///< how large the dump is
   std::string failure;  ///< why the dump is incomplete; empty: it is complete

@@ -15,7 +15,8 @@ namespace kvista::dump {
 /// Pieces are written and read from several threads, each piece by one at a time.
 class SecondBitmap {
  public:
-  /// `size` bytes, which belong at `offset` of the output.
+  /// `size` bytes, which belong at `offset` of the output. What is put behind them, of frames that are no
+  /// memory, is dropped, and reads as not kept.
   SecondBitmap(Output& output, uint64_t offset, uint64_t size);
 
   void put(uint64_t at, std::span<const std::byte> bits);
@@ -26,6 +27,7 @@ class SecondBitmap {
  private:
   Output& output_;
   uint64_t offset_;
+  uint64_t size_;
   std::mutex mutex_;             // an output is for one thread
   std::vector<std::byte> kept_;  // empty: it is in the output
 };

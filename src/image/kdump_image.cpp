@@ -173,7 +173,8 @@ class KdumpImage final : public MemoryImage {
       if (place.offset >= part.file.size() || place.size > part.file.size() - place.offset)
         warnings_.push_back(
             fmt::format("{} at offset {:#x} is beyond the end of the file", name, place.offset));
-      if (place.offset < part.file.size()) notes_.push_back({name, 0, place.offset, place.size});
+      if (place.offset < part.file.size())
+        notes_.push_back({name, 0, place.offset, std::min(place.size, part.file.size() - place.offset)});
     };
     add("VMCOREINFO", part.header.vmcoreinfo);
     add("ERASEINFO", part.header.eraseinfo);

@@ -9,7 +9,7 @@
 
 namespace kvista::test {
 
-/// `bytes` as `codec` writes them. Throws std::runtime_error where this build lacks the codec.
+/// `bytes` as `codec` writes them at its fastest. Throws Unsupported where this build lacks the codec.
 std::vector<std::byte> compress(codec::Codec codec, std::span<const std::byte> bytes);
 
 }  // namespace kvista::test

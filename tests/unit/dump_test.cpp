@@ -252,34 +252,51 @@ TEST_F(FullDisk, LeavesADumpThatSaysWhatItLacks) {
   DumpRequest wanted = request(0);
   wanted.codec = std::nullopt;
   const uint64_t whole = dump(wanted).bytes;
+  // Among the tables, where the room for descriptors ends, and among the pages.
+  std::vector<uint64_t> limits = {100, 5000, 10000, 20000, 100000, 300000};
+  for (unsigned step = 1; step < 20; ++step) limits.push_back(whole * step / 20);
   unsigned remains = 0;
-  for (unsigned step = 1; step < 20; ++step) {
-    SCOPED_TRACE(step);
+  unsigned without_room = 0;
+  for (const uint64_t bytes : limits) {
+    SCOPED_TRACE(bytes);
     std::optional<DumpResult> result;
-    limit(whole * step / 20);
+    limit(bytes);
     const std::string failure = test::failure_of<OutputFailed>([&] { result = dump(wanted); });
     no_limit();
     if (!result) {
       EXPECT_THAT(failure, HasSubstr("File too large"));
       continue;
     }
-    ++remains;
     EXPECT_THAT(result->failure, HasSubstr("File too large"));
     EXPECT_LT(result->written, result->planned);
+    if (result->bytes == 0) {
+      ++without_room;
+      EXPECT_EQ(result->written, 0U);
+      continue;
+    }
+    ++remains;
     const auto saved = image::open_image(wanted.output);
     EXPECT_THAT(saved->warnings(), testing::Contains(HasSubstr("incomplete")));
     uint64_t present = 0;
     const auto source = image::open_image(source_path_);
     for (const PhysRange& range : saved->ram())
       for (uint64_t pfn = range.start.value / kPageSize; pfn < range.end().value / kPageSize; ++pfn) {
-        const auto [state, bytes] = page(*saved, pfn);
+        const auto [state, bytes_of_page] = page(*saved, pfn);
         if (state != PageState::present) continue;
         ++present;
-        ASSERT_EQ(bytes, page(*source, pfn).second);
+        ASSERT_EQ(bytes_of_page, page(*source, pfn).second);
       }
     EXPECT_EQ(present, result->written);
   }
   EXPECT_GE(remains, 15U);
+  EXPECT_GE(without_room, 1U);
+}
+
+// What a section has room for can be more than the bitmaps, which end with memory.
+TEST_F(Dumps, OfLargeSectionsEndWhereMemoryDoes) {
+  make(std::string(kDescription) + "mem_section value bits=30\n");
+  EXPECT_EQ(dump(request(31)).lost(), 0U);
+  expect_right_pages(directory_.file("dump"), 31);
 }
 
 }  // namespace

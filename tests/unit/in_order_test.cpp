@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "base/parallel.h"
 
@@ -47,6 +49,21 @@ TEST(InOrder, AFailureEndsAllThreads) {
     if (item == 10) throw std::runtime_error("full");
   });
   EXPECT_THROW(parallel_for(100000, 4, [&](size_t item, unsigned /*worker*/) { in_order.put(item, item); }),
+               std::runtime_error);
+}
+
+// The result that the others wait for never comes.
+TEST(InOrder, NobodyWaitsForAThreadThatGaveUp) {
+  InOrder<size_t> in_order(2, [](size_t /*item*/) {});
+  EXPECT_THROW(parallel_for(1000, 4,
+                            [&](size_t item, unsigned /*worker*/) {
+                              if (item == 10) {
+                                std::this_thread::sleep_for(std::chrono::milliseconds(20));
+                                in_order.stop();
+                                throw std::runtime_error("cannot be read");
+                              }
+                              in_order.put(item, item);
+                            }),
                std::runtime_error);
 }
 
