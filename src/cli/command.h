@@ -24,6 +24,7 @@ struct OptionSpec {
   bool repeatable = false;
   char letter = 0;                        ///< its short form: 'T' for "-T"; 0: none
   std::vector<std::string> choices = {};  ///< the values that it takes, or what they begin with; none: any
+  bool takes_list = false;                ///< several of its choices, with commas between
 
   bool takes_value() const { return !value_name.empty(); }
 };
@@ -63,6 +64,8 @@ struct Command {
 std::span<const Command> commands();
 /// Those about kvista itself, schema and help: they have no tables, and `run` is empty.
 std::span<const Command> own_commands();
+/// "a,b" as options with several values take them; of an empty text one empty part.
+std::vector<std::string> split_at_commas(const std::string& text);
 /// The option before the command: -c IMAGE.
 const OptionSpec& image_option();
 /// What all commands that look at an image take: --json ...

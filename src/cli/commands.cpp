@@ -1,6 +1,8 @@
 // All commands, and what they have in common.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/about.h"
 #include "cli/command.h"
 
@@ -78,6 +80,16 @@ std::string exit_status_line() {
     line += fmt::format("{} {} {}", info.status == ExitStatus::complete ? "" : ",",
                         static_cast<int>(info.status), info.meaning);
   return line + ".";
+}
+
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
 }
 
 }  // namespace kvista::cli

@@ -45,17 +45,8 @@ std::set<uint8_t> parse_levels(const Invocation& invocation) {
   std::set<uint8_t> levels;
   const auto text = invocation.value("--level");
   if (!text) return levels;
-  for (size_t at = 0; at <= text->size();) {
-    const size_t end = std::min(text->find(',', at), text->size());
-    const auto level = level_by_name(std::string_view(*text).substr(at, end - at));
-    if (!level)
-      throw UsageError(
-          fmt::format("--level {}: expected emerg, alert, crit, err, warn, notice, info or debug, or "
-                      "several of them with commas between",
-                      *text));
-    levels.insert(*level);
-    at = end + 1;
-  }
+  for (const std::string& name : split_at_commas(*text))
+    levels.insert(level_by_name(name).value());  // the command line has none but these
   return levels;
 }
 
@@ -197,7 +188,7 @@ Command make_dmesg() {
       {"--ctime", "", "times of the clock on the wall, approximately, in UTC", false, 'T'},
       {"--level", "LEVEL[,LEVEL...]",
        "only messages of these levels: emerg alert crit err warn notice info debug", false, 'l',
-       level_names()},
+       level_names(), true},
       {"--decode", "", "facility and level before each line", false, 'x'},
       {"--caller", "", "which thread (T) or CPU (C) wrote it, behind the time"},
       {"--since-clear", "", "only what was written after the log was last cleared (dmesg -c)"},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "cli/command.h"
 #include "type/layout.h"
 
 namespace kvista::cli {
@@ -24,6 +25,8 @@ const char* name_of(LayoutKind kind) {
       return "hole";
     case LayoutKind::padding:
       return "padding";
+    case LayoutKind::damaged:
+      return "damaged";
     case LayoutKind::close:
       return "close";
   }
@@ -46,6 +49,8 @@ std::string line_of(const LayoutRow& row) {
       return fmt::format("{}/* {}: {} unused */", indent, *row.offset, size_text(row.bits));
     case LayoutKind::padding:
       return fmt::format("{}/* {}: {} of padding */", indent, *row.offset, size_text(row.bits));
+    case LayoutKind::damaged:
+      return fmt::format("{}/* {}: damaged: {} */", indent, *row.offset, row.declaration);
     default:
       break;
   }
@@ -86,29 +91,38 @@ void add_enumeration(const type::Type& found, Table& table) {
 }  // namespace
 
 TableSpec layout_spec() {
-  return {
-      "layout",
-      "how the type lies in memory, line by line",
-      Layout::lines,
-      {{"line", "LINE", Type::text, "", "as C declares it, with offset and size", Show::only_text},
-       {"kind", "KIND", Type::text, "",
-        "open, member, hole, padding or close (the end of what was opened), or enumerator", Show::only_json},
-       {"depth", "DEPTH", Type::integer, "", "how many types it is within", Show::only_json},
-       {"declaration", "DECLARATION", Type::text, "", "as in C", Show::only_json},
-       {"offset", "OFFSET", Type::integer, "bytes",
-        "from the start of the type; of a bit-field its integer's", Show::only_json},
-       {"bits", "BITS", Type::integer, "bits", "its size", Show::only_json},
-       {"first_bit", "FIRST BIT", Type::integer, "", "of a bit-field, in its integer", Show::only_json},
-       {"value", "VALUE", Type::integer, "", "of an enumerator", Show::only_json}}};
+  return {"layout",
+          "how the type lies in memory, line by line",
+          Layout::lines,
+          {{"line", "LINE", Type::text, "", "as C declares it, with offset and size", Show::only_text},
+           {"kind", "KIND", Type::text, "",
+            "open, member, hole, padding, damaged (a type makes no sense) or close (the end of what was "
+            "opened), or enumerator",
+            Show::only_json},
+           {"depth", "DEPTH", Type::integer, "", "how many types it is within", Show::only_json},
+           {"declaration", "DECLARATION", Type::text, "", "as in C", Show::only_json},
+           {"offset", "OFFSET", Type::integer, "bytes",
+            "from the start of the type; of a bit-field its integer's", Show::only_json},
+           {"bits", "BITS", Type::integer, "bits", "its size", Show::only_json},
+           {"first_bit", "FIRST BIT", Type::integer, "", "of a bit-field, in its integer", Show::only_json},
+           {"value", "VALUE", Type::integer, "", "of an enumerator", Show::only_json}}};
 }
 
 Row plain_row(const std::string& kind, const std::string& text) {
   return {text, kind, uint64_t{0}, text, Cell{}, Cell{}, Cell{}, Cell{}};
 }
 
-void add_layout(const type::Type& found, Table& table) {
+void add_layout(const type::Type& found, Report& report) {
+  Table& table = report.tables.front();
   if (found.kind() == Kind::enumeration) return add_enumeration(found, table);
-  for (const LayoutRow& row : type::layout_of(found)) table.rows.push_back(cells_of(row));
+  size_t damaged = 0;
+  for (const LayoutRow& row : type::layout_of(found)) {
+    table.rows.push_back(cells_of(row));
+    damaged += row.kind == LayoutKind::damaged ? 1 : 0;
+  }
+  if (damaged > 0)
+    add_missing(report, fmt::format("{} is damaged at {}: the lines say how", found.declaration(),
+                                    damaged == 1 ? "1 place" : fmt::format("{} places", damaged)));
 }
 
 void add_member(const type::Type& found, const std::string& name, Table& table) {

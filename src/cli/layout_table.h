@@ -9,8 +9,8 @@ namespace kvista::cli {
 TableSpec layout_spec();
 /// A line that is no part of a layout.
 Row plain_row(const std::string& kind, const std::string& text);
-/// A struct's, union's or enumeration's members.
-void add_layout(const type::Type& found, Table& table);
+/// A struct's, union's or enumeration's members. What cannot be shown is said in the report.
+void add_layout(const type::Type& found, Report& report);
 /// One member of those that were asked for, wherever it is. Throws NotFound.
 void add_member(const type::Type& found, const std::string& name, Table& table);
 

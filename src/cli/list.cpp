@@ -54,7 +54,7 @@ Report run(const Invocation& invocation) {
         return true;
       });
       // A list that leads back to where it began has ended.
-      if (fault.starts_with(fmt::format("it comes back to {:#x} ", link.value))) fault.clear();
+      if (fault.find(fmt::format("it comes back to {:#x}:", link.value)) != std::string::npos) fault.clear();
     }
     if (table.rows.empty() && fault.empty()) report.warnings.emplace_back("the list is empty");
     if (!fault.empty()) {

@@ -87,6 +87,31 @@ CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   return sub;
 }
 
+// One that ends with "=" is what values begin with.
+bool is_choice(const std::string& value, const OptionSpec& option) {
+  return std::any_of(option.choices.begin(), option.choices.end(),
+                     [&](const std::string& choice) { return choice == value || choice.ends_with('='); });
+}
+
+bool fits(const std::string& value, const OptionSpec& option) {
+  if (!option.takes_list) return is_choice(value, option);
+  const std::vector<std::string> parts = split_at_commas(value);
+  return std::all_of(parts.begin(), parts.end(),
+                     [&](const std::string& part) { return is_choice(part, option); });
+}
+
+// Throws UsageError for a value that an option does not take.
+void check_choices(const Command& command, const Invocation& invocation) {
+  for (const OptionSpec& option : command.options) {
+    if (option.choices.empty()) continue;
+    for (const std::string& value : invocation.values(option.name))
+      if (!fits(value, option))
+        throw UsageError(fmt::format("{}: {} {}: expected {}{}", command.name, option.name, value,
+                                     fmt::join(option.choices, ", "),
+                                     option.takes_list ? ", or several of them with commas between" : ""));
+  }
+}
+
 void collect(Parsed& parsed) {
   for (const auto& given : parsed.operands)
     parsed.invocation.operands.insert(parsed.invocation.operands.end(), given.begin(), given.end());
@@ -133,6 +158,7 @@ int fail(const std::string& command, const Output& output, const std::string& me
 int run_command(const Command& command, const Invocation& invocation) {
   const Output output(invocation);
   try {
+    check_choices(command, invocation);
     const Report report = command.run(invocation);
     print(report, output);
     return static_cast<int>(report.status);
@@ -184,7 +210,6 @@ int print_schema(const std::string& name) {
 
 int print_help(const CLI::App& app, const Invocation& invocation) {
   const auto shell = invocation.value("--completion");
-  if (shell && *shell != "bash") throw UsageError(fmt::format("help --completion {}: known is bash", *shell));
   if (shell) {
     write_out(bash_completion());
   } else if (invocation.flag("--man")) {
@@ -205,6 +230,7 @@ int print_help(const CLI::App& app, const Invocation& invocation) {
 
 int run_own_command(const CLI::App& app, const Command& command, const Invocation& invocation) {
   try {
+    check_choices(command, invocation);
     if (command.name == "schema") return print_schema(invocation.operands.front());
     return print_help(app, invocation);
   } catch (const UsageError& error) {

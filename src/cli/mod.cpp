@@ -24,9 +24,10 @@ Report run(const Invocation& invocation) {
     Report report{"mod", {{modules_spec(), {}}}, {}, ExitStatus::complete};
     const kernel::Modules& all = session.modules();
     for (const kernel::Module& one : all.modules)
-      report.tables[0].rows.push_back({Hex{one.object.address()->value}, one.name, Hex{one.base.value},
-                                       one.size, one.state, one.used ? Cell(*one.used) : Cell{},
-                                       one.taints.empty() ? Cell{} : Cell(one.taints)});
+      report.tables[0].rows.push_back(
+          {Hex{one.object.address()->value}, one.name, one.base ? Cell(Hex{one.base->value}) : Cell{},
+           one.size ? Cell(*one.size) : Cell{}, one.state, one.used ? Cell(*one.used) : Cell{},
+           one.taints.empty() ? Cell{} : Cell(one.taints)});
     if (!all.fault.empty()) {
       if (all.modules.empty()) throw NotFound(all.fault);
       add_missing(report, all.fault);

@@ -75,9 +75,6 @@ class Printer {
     } else if (const Value value = session_.evaluate(text); value.is_per_cpu()) {
       add_addresses(table_, session_, value);
     } else {
-      if (value.address() && value.type() == type::Type())
-        throw UsageError(
-            fmt::format("the type of {0} is not known: say it, as in *(unsigned long *)&{0}", text));
       const size_t first = table_.rows.size();
       const bool is_named = !is_alone_ || (value.address() && value.expression() == text);
       add_value(value, is_named ? text + " = " : "");

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "cli/command.h"
+#include "cli/duration.h"
 #include "kernel/system.h"
 #include "kernel/tasks.h"
 #include "kvista/vmcoreinfo.h"
@@ -19,32 +20,33 @@ constexpr uint64_t kKib = 1024;
 constexpr uint64_t kNanoseconds = 1'000'000'000;
 
 TableSpec tasks_spec() {
-  return {
-      "tasks",
-      "every task: processes, their threads, the kernel's own, each CPU's idle task",
-      Layout::grid,
-      {{"marker", "", Type::text, "", "> runs on its CPU", Show::only_text},
-       {"pid", "PID", Type::integer, "", "of the task; a process's is its first thread's"},
-       {"tgid", "TGID", Type::integer, "", "the process that the task is of", Show::only_json},
-       {"ppid", "PPID", Type::integer, "", "the parent process"},
-       {"cpu", "CPU", Type::integer, "", "that it runs on, or ran on last"},
-       {"task", "TASK", Type::hex, "", "where its struct task_struct is"},
-       {"state", "ST", Type::text, "",
-        "RU running, IN interruptible, UN uninterruptible, ID idle, ST stopped, TR traced, ZO zombie, DE "
-        "dead, PA "
-        "parked, WA waking, NE new"},
-       {"mem_percent", "%MEM", Type::real, "%", "of memory, by rss_kib"},
-       {"vsz_kib", "VSZ", Type::integer, "KiB", "virtual memory"},
-       {"rss_kib", "RSS", Type::integer, "KiB", "resident memory"},
-       {"command", "COMM", Type::text, "", "the name, in brackets where it is the kernel's own",
-        Show::only_text},
-       {"comm", "COMM", Type::text, "", "the name", Show::only_json},
-       {"kernel_thread", "KERNEL THREAD", Type::boolean, "", "whether it is the kernel's own",
-        Show::only_json},
-       {"active", "ACTIVE", Type::boolean, "", "whether it runs on its CPU", Show::only_json},
-       {"start_time", "START TIME", Type::integer, "ns", "after the kernel started", Show::only_json},
-       {"user_time", "USER TIME", Type::integer, "ns", "that it ran by itself", Show::only_json},
-       {"system_time", "SYSTEM TIME", Type::integer, "ns", "that it ran in the kernel", Show::only_json}}};
+  return {"tasks",
+          "every task: processes, their threads, the kernel's own, each CPU's idle task",
+          Layout::grid,
+          {{"marker", "", Type::text, "", "> runs on its CPU", Show::only_text},
+           {"pid", "PID", Type::integer, "", "of the task; a process's is its first thread's"},
+           {"tgid", "TGID", Type::integer, "", "the process that the task is of", Show::only_json},
+           {"ppid", "PPID", Type::integer, "", "the parent process"},
+           {"cpu", "CPU", Type::integer, "", "that it runs on, or ran on last"},
+           {"task", "TASK", Type::hex, "", "where its struct task_struct is"},
+           {"state", "ST", Type::text, "",
+            "RU running, IN interruptible, UN uninterruptible, ID idle, ST stopped, TR traced, ZO zombie, DE "
+            "dead, PA "
+            "parked, WA waking, NE new"},
+           {"mem_percent", "%MEM", Type::real, "%", "of memory, by rss_kib"},
+           {"vsz_kib", "VSZ", Type::integer, "KiB", "virtual memory"},
+           {"rss_kib", "RSS", Type::integer, "KiB", "resident memory"},
+           {"command", "COMM", Type::text, "", "the name, in brackets where it is the kernel's own",
+            Show::only_text},
+           {"comm", "COMM", Type::text, "", "the name", Show::only_json},
+           {"kernel_thread", "KERNEL THREAD", Type::boolean, "", "whether it is the kernel's own",
+            Show::only_json},
+           {"active", "ACTIVE", Type::boolean, "", "whether it runs on its CPU", Show::only_json},
+           {"start_time", "START TIME", Type::integer, "ns", "after the kernel started", Show::only_json},
+           {"user_time", "USER TIME", Type::integer, "ns", "that it ran by itself", Show::only_json},
+           {"system_time", "SYSTEM TIME", Type::integer, "ns", "that it ran in the kernel", Show::only_json},
+           {"fault", "FAULT", Type::text, "",
+            "why something is null, of the first; null where all could be read", Show::only_json}}};
 }
 
 // A line for people, and what it says of which task.
@@ -87,53 +89,73 @@ TableSpec states_spec() {
            {"tasks", "TASKS", Type::integer, "", "how many"}}};
 }
 
-std::string shown_name(const Task& task) {
-  return task.is_kernel_thread ? fmt::format("[{}]", task.comm) : task.comm;
+template <typename T>
+Cell cell(const std::optional<T>& value) {
+  return value ? Cell(*value) : Cell{};
+}
+Cell kib(const std::optional<uint64_t>& bytes) {
+  return bytes ? Cell(*bytes / kKib) : Cell{};
+}
+// Its text, or "-".
+template <typename T>
+std::string text(const std::optional<T>& value) {
+  return to_text(cell(value));
+}
+
+Cell shown_name(const Task& task) {
+  if (task.comm && task.is_kernel_thread.value_or(false)) return fmt::format("[{}]", *task.comm);
+  return cell(task.comm);
 }
 
 Row row_of(const Task& task) {
   return {std::string(task.is_active ? ">" : ""),
-          task.pid,
-          task.tgid,
-          task.ppid,
-          task.cpu,
+          cell(task.pid),
+          cell(task.tgid),
+          cell(task.ppid),
+          cell(task.cpu),
           Hex{task.address.value},
-          task.state,
-          task.mem_percent,
-          task.vsz / kKib,
-          task.rss / kKib,
+          cell(task.state),
+          cell(task.mem_percent),
+          kib(task.vsz),
+          kib(task.rss),
           shown_name(task),
-          task.comm,
-          task.is_kernel_thread,
+          cell(task.comm),
+          cell(task.is_kernel_thread),
           task.is_active,
-          task.start_time,
-          task.user_time,
-          task.system_time};
+          cell(task.start_time),
+          cell(task.user_time),
+          cell(task.system_time),
+          task.fault.empty() ? Cell{} : Cell(task.fault)};
 }
 
-Row detail_row(const Task& task, uint64_t of, unsigned depth) {
-  return {fmt::format("{}PID: {}  TASK: {:x}  CPU: {}  COMMAND: \"{}\"", std::string(depth, ' '), task.pid,
-                      task.address.value, task.cpu, task.comm),
-          of,
+Row detail_row(const Task& task, const Task& of, unsigned depth) {
+  return {fmt::format("{}PID: {}  TASK: {:x}  CPU: {}  COMMAND: {}", std::string(depth, ' '), text(task.pid),
+                      task.address.value, text(task.cpu),
+                      task.comm ? fmt::format("\"{}\"", *task.comm) : text(task.comm)),
+          cell(of.pid),
           uint64_t{depth},
-          task.pid,
+          cell(task.pid),
           Hex{task.address.value},
-          task.cpu,
-          task.comm};
+          cell(task.cpu),
+          cell(task.comm)};
 }
 
-bool is_meant(const Task& task, const std::string& text) {
-  const auto decimal = vmcoreinfo::parse_number(text, false);
-  const auto address = vmcoreinfo::parse_number(text, true);
-  return task.comm == text || (decimal && task.pid == *decimal) ||
+bool is_meant(const Task& task, const std::string& operand) {
+  const auto decimal = vmcoreinfo::parse_number(operand, false);
+  const auto address = vmcoreinfo::parse_number(operand, true);
+  return task.comm == operand || (decimal && task.pid == *decimal) ||
          (address && task.address.value == *address);
 }
 
-bool is_wanted(const Task& task, const Invocation& invocation) {
-  if (invocation.flag("-k") && !task.is_kernel_thread) return false;
-  if (invocation.flag("-u") && task.is_kernel_thread) return false;
-  if (invocation.flag("-G") && task.pid != task.tgid) return false;
-  if (invocation.flag("-A") && !task.is_active) return false;
+bool has_wanted_kind(const Task& task, const Invocation& invocation) {
+  // What is not known leaves no task out.
+  if (invocation.flag("-k") && !task.is_kernel_thread.value_or(true)) return false;
+  if (invocation.flag("-u") && task.is_kernel_thread.value_or(false)) return false;
+  if (invocation.flag("-G") && task.pid && task.tgid && task.pid != task.tgid) return false;
+  return !invocation.flag("-A") || task.is_active;
+}
+
+bool is_named(const Task& task, const Invocation& invocation) {
   const auto& operands = invocation.operands;
   return operands.empty() || std::any_of(operands.begin(), operands.end(),
                                          [&](const std::string& text) { return is_meant(task, text); });
@@ -144,82 +166,111 @@ struct Tasks {
   std::vector<Task> all;
   std::map<VirtAddr, const Task*> by_address;
   std::vector<std::string> faults;
+  bool by_number = false;  // only those that are asked for
 };
 
-Tasks read_tasks(const Session& session) {
+// The tasks whose numbers are given, where nothing else is: for these alone not all have to be gone through.
+std::vector<Value> tasks_by_number(const Session& session, const Invocation& invocation) {
+  std::vector<Value> found;
+  if (invocation.flag("-p") || invocation.flag("-c")) return found;
+  for (const std::string& operand : invocation.operands) {
+    const auto pid = vmcoreinfo::parse_number(operand, false);
+    if (!pid || *pid == 0) return {};
+    try {
+      const auto task = kernel::task_by_number(session, *pid);
+      if (!task) return {};
+      found.push_back(*task);
+    } catch (const Error&) {
+      return {};  // the list of tasks may have it
+    }
+  }
+  return found;
+}
+
+Tasks read_tasks(const Session& session, const Invocation& invocation) {
   Tasks tasks;
-  kernel::TaskList list = kernel::all_tasks(session);
+  kernel::TaskList list{tasks_by_number(session, invocation), {}};
+  tasks.by_number = !list.tasks.empty();
+  if (!tasks.by_number) list = kernel::all_tasks(session);
   tasks.faults = std::move(list.faults);
   kernel::TaskReader reader(session);
-  size_t unreadable = 0;
-  std::string why;
-  for (const Value& object : list.tasks) try {
-      tasks.all.push_back(reader.read(object));
-    } catch (const Error& error) {
-      if (unreadable++ == 0) why = error.what();
-    }
-  if (unreadable > 0)
-    tasks.faults.push_back(fmt::format("{} tasks cannot be read, the first: {}", unreadable, why));
+  for (const Value& object : list.tasks) tasks.all.push_back(reader.read(object));
   for (const Task& task : tasks.all) tasks.by_address[task.address] = &task;
   return tasks;
 }
 
-void add_parents(const Tasks& tasks, const Task& task, Table& table) {
+// Says that some of what is shown is not known.
+void add_unreadable_tasks(Report& report, const std::vector<const Task*>& shown) {
+  size_t count = 0;
+  std::string why;
+  for (const Task* task : shown)
+    if (!task->fault.empty() && count++ == 0) why = task->fault;
+  if (count > 0)
+    add_missing(report, fmt::format("not all of {} can be read{}: {}",
+                                    count == 1 ? "one task" : fmt::format("{} tasks", count),
+                                    count == 1 ? "" : ", the first", why));
+}
+
+void add_parents(const Tasks& tasks, const Task& task, Report& report) {
   std::vector<const Task*> line = {&task};
   constexpr size_t kMost = 10'000;  // parents may lead in a circle
   for (const Task* at = &task; at->pid != 0 && line.size() < kMost;) {
     const auto parent = tasks.by_address.find(at->parent);
-    if (parent == tasks.by_address.end() || std::find(line.begin(), line.end(), parent->second) != line.end())
+    if (parent == tasks.by_address.end()) break;
+    if (std::find(line.begin(), line.end(), parent->second) != line.end()) {
+      add_missing(report, fmt::format("the parents of {} lead in a circle", text(task.pid)));
       break;
+    }
     at = parent->second;
     line.push_back(at);
   }
   for (size_t i = line.size(); i-- > 0;)
-    table.rows.push_back(detail_row(*line[i], task.pid, static_cast<unsigned>(line.size() - 1 - i)));
+    report.tables[1].rows.push_back(detail_row(*line[i], task, static_cast<unsigned>(line.size() - 1 - i)));
 }
 
 void add_children(const Tasks& tasks, const Task& task, Table& table) {
-  table.rows.push_back(detail_row(task, task.pid, 0));
+  table.rows.push_back(detail_row(task, task, 0));
   for (const Task& child : tasks.all)
     if (child.parent == task.address && child.pid == child.tgid && child.pid != 0)
-      table.rows.push_back(detail_row(child, task.pid, 1));
+      table.rows.push_back(detail_row(child, task, 1));
 }
 
-std::string run_time(uint64_t seconds) {
-  const uint64_t days = seconds / 86400;
-  const std::string clock =
-      fmt::format("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-  return days == 0 ? clock : fmt::format("{} day{} {}", days, days == 1 ? "" : "s", clock);
-}
-
-void add_times(const Task& task, uint64_t now, Table& table) {
-  const uint64_t age = now > task.start_time ? (now - task.start_time) / kNanoseconds : 0;
-  table.rows.push_back({task.pid, Hex{task.address.value}, run_time(age), task.start_time, task.user_time,
-                        task.system_time, task.comm});
+void add_times(const Task& task, std::optional<uint64_t> now, Table& table) {
+  std::optional<std::string> age;
+  if (now && task.start_time)
+    age = duration_text(*now > *task.start_time ? (*now - *task.start_time) / kNanoseconds : 0);
+  table.rows.push_back({cell(task.pid), Hex{task.address.value}, cell(age), cell(task.start_time),
+                        cell(task.user_time), cell(task.system_time), cell(task.comm)});
 }
 
 // Since the kernel started, without the time that it slept: what start times count. The clock's cycles since
 // its last update are left out.
 uint64_t monotonic_now(const Session& session) {
-  try {
-    const Value clock = kernel::timekeeper(session);
-    return static_cast<uint64_t>(clock["xtime_sec"].signed_number() +
-                                 clock["wall_to_monotonic"]["tv_sec"].signed_number()) *
-           kNanoseconds;
-  } catch (const Error&) {
-    return 0;
-  }
+  const Value clock = kernel::timekeeper(session);
+  return static_cast<uint64_t>(clock["xtime_sec"].signed_number() +
+                               clock["wall_to_monotonic"]["tv_sec"].signed_number()) *
+         kNanoseconds;
 }
 
 void add_states(const std::vector<const Task*>& wanted, Table& table) {
   std::map<std::string, uint64_t> states;
-  for (const Task* task : wanted) ++states[task->state];
+  for (const Task* task : wanted) ++states[text(task->state)];
   for (const auto& [state, count] : states) table.rows.push_back({state, count});
+}
+
+// No task is what was asked for, as far as tasks are known.
+[[noreturn]] void fail_unknown(Report& report, const Tasks& tasks, const Invocation& invocation) {
+  std::vector<const Task*> all;
+  for (const Task& task : tasks.all) all.push_back(&task);
+  add_unreadable_tasks(report, all);
+  std::string why;
+  for (const std::string& missing : report.warnings) why += "; " + missing;
+  throw NotFound(fmt::format("no task is {}{}", fmt::join(invocation.operands, " or "), why));
 }
 
 Report run(const Invocation& invocation) {
   return with_session(invocation, [&](const Session& session) {
-    const Tasks tasks = read_tasks(session);
+    const Tasks tasks = read_tasks(session, invocation);
     Report report{"ps",
                   {{tasks_spec(), {}},
                    {parents_spec(), {}},
@@ -230,20 +281,26 @@ Report run(const Invocation& invocation) {
                   ExitStatus::complete};
     std::vector<const Task*> wanted;
     for (const Task& task : tasks.all)
-      if (is_wanted(task, invocation)) wanted.push_back(&task);
-    const uint64_t now = invocation.flag("-t") ? monotonic_now(session) : 0;
+      if (has_wanted_kind(task, invocation) && (tasks.by_number || is_named(task, invocation)))
+        wanted.push_back(&task);
+    std::optional<uint64_t> now;
+    if (invocation.flag("-t")) try {
+        now = monotonic_now(session);
+      } catch (const Error& error) {
+        add_missing(report, fmt::format("for how long tasks have run is not known: {}", error.what()));
+      }
     bool is_plain = true;
     for (const char* other : {"-p", "-c", "-t", "-S"}) is_plain = is_plain && !invocation.flag(other);
     for (const Task* task : wanted) {
       if (is_plain) report.tables[0].rows.push_back(row_of(*task));
-      if (invocation.flag("-p")) add_parents(tasks, *task, report.tables[1]);
+      if (invocation.flag("-p")) add_parents(tasks, *task, report);
       if (invocation.flag("-c")) add_children(tasks, *task, report.tables[2]);
       if (invocation.flag("-t")) add_times(*task, now, report.tables[3]);
     }
     if (invocation.flag("-S")) add_states(wanted, report.tables[4]);
     for (const std::string& fault : tasks.faults) add_missing(report, fault);
-    if (wanted.empty() && !invocation.operands.empty())
-      throw NotFound(fmt::format("no task is {}", fmt::join(invocation.operands, " or ")));
+    if (wanted.empty() && !invocation.operands.empty()) fail_unknown(report, tasks, invocation);
+    add_unreadable_tasks(report, wanted);
     return report;
   });
 }

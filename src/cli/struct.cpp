@@ -57,7 +57,7 @@ void add_values(Report& report, const Session& session, const type::Type& found,
 
 void add_types(Report& report, const type::Type& found, const MemberList& wanted) {
   Table& table = report.tables[0];
-  if (wanted.members.empty()) return add_layout(found, table);
+  if (wanted.members.empty()) return add_layout(found, report);
   table.rows.push_back(plain_row("open", found.declaration() + " {"));
   for (const std::string& member : wanted.members) add_member(found, member, table);
   table.rows.push_back(plain_row("close", "}"));
@@ -69,10 +69,7 @@ Report run_layout(const char* command, Kind kind, const Invocation& invocation) 
     const kernel::TypeNames& types = session.types();
     if (types.own().empty()) throw NotFound(types.why_none());
     const auto found = types.find(wanted.name, kind);
-    if (found.empty())
-      throw NotFound(fmt::format("the types (BTF) of the kernel and of {} modules have no {} {}{}",
-                                 types.modules().modules.size(), command, wanted.name,
-                                 types.modules().fault.empty() ? "" : "; " + types.modules().fault));
+    if (found.empty()) types.fail_missing(fmt::format("{} ", command), wanted.name);
     Report report = report_of(command);
     if (invocation.operands.size() > 1)
       add_values(report, session, found.front().type, wanted, invocation);

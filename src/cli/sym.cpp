@@ -86,10 +86,6 @@ void add_found(const Session& session, const std::string& text, Table& table) {
   table.rows.push_back(row_of(near->symbol, near->offset, session.line_of(*address)));
 }
 
-void add_warnings(const Session& session, Report& report) {
-  for (const std::string& warning : session.symbols().warnings()) add_missing(report, warning);
-}
-
 Report run(const Invocation& invocation) {
   const bool all = invocation.flag("-l");
   const auto part = invocation.value("-q");
@@ -114,7 +110,9 @@ Report run(const Invocation& invocation) {
         add_missing(report, error.what());
       }
     if (table.rows.empty()) throw NotFound("no symbol was found");
-    add_warnings(session, report);
+    // Of a list something is missing then; what was asked for by itself is there.
+    const bool is_damaged = session.symbols().is_damaged() || !session.module_symbols_fault().empty();
+    if ((all || part || module) && is_damaged) report.status = ExitStatus::partial;
     return report;
   });
 }

@@ -1,7 +1,10 @@
 // kvista sys: the system as a whole.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/command.h"
+#include "cli/duration.h"
 #include "kernel/system.h"
 #include "kvista/fact.h"
 
@@ -31,13 +34,6 @@ TableSpec system_spec() {
        {"panic", "PANIC", Type::text, "", "the log's line that says why it died; null where there is none"}}};
 }
 
-std::string uptime_text(int64_t seconds) {
-  const int64_t days = seconds / 86400;
-  const std::string clock =
-      fmt::format("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-  return days == 0 ? clock : fmt::format("{} day{}, {}", days, days == 1 ? "" : "s", clock);
-}
-
 std::string memory_text(uint64_t bytes) {
   constexpr double kGib = 1 << 30;
   constexpr double kMib = 1 << 20;
@@ -61,7 +57,8 @@ Row row_of(const kernel::Session& session, const kernel::System& system) {
   return {session.image().traits().path,
           or_nothing(system.cpus),
           system.date ? Cell(date(*system.date)) : Cell{},
-          system.uptime ? Cell(uptime_text(*system.uptime)) : Cell{},
+          system.uptime ? Cell(duration_text(static_cast<uint64_t>(std::max<int64_t>(*system.uptime, 0))))
+                        : Cell{},
           or_nothing(system.uptime),
           text_or_nothing(system.load_average),
           or_nothing(system.tasks),

@@ -81,8 +81,6 @@ std::string walk(const Session& session, const Invocation& invocation, VirtAddr 
   }
   if (kind == "maple")
     return kernel::walk_maple(session, root_of(session, root, "maple_tree", "ma_root"), view.visitor());
-  if (kind != "xarray" && kind != "radix")
-    throw UsageError(fmt::format("tree: {}: expected rbtree, xarray, radix or maple", kind));
   const bool has_xarray = session.types().kernel_type("xarray", type::Kind::structure).has_value();
   return kernel::walk_xarray(session,
                              has_xarray ? root_of(session, root, "xarray", "xa_head")

@@ -104,9 +104,9 @@ void add_gaps(Report& report, const Gaps& gaps) {
         "{} shown in part only, where \"...\" stands: ask for a part, or for more --elements",
         gaps.cut == 1 ? "an array or struct is" : fmt::format("{} arrays or structs are", gaps.cut)));
   if (gaps.faults == 0) return;
-  report.warnings.push_back(
-      fmt::format("{} value{} cannot be read: the memory is not in the image, or not mapped", gaps.faults,
-                  gaps.faults == 1 ? "" : "s"));
+  report.warnings.push_back(gaps.faults == 1
+                                ? "1 value cannot be shown: its line says why"
+                                : fmt::format("{} values cannot be shown: their lines say why", gaps.faults));
   report.status = ExitStatus::partial;
 }
 
@@ -129,16 +129,6 @@ Value member_of(const Value& value, const std::string& path) {
     start = end + 1;
   }
   return at;
-}
-
-std::vector<std::string> split_at_commas(const std::string& text) {
-  std::vector<std::string> parts;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    parts.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return parts;
 }
 
 MemberList parse_members(const std::string& text) {

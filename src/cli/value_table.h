@@ -44,7 +44,6 @@ struct MemberList {
 MemberList parse_members(const std::string& text);
 /// Where in an entry its link is, in bytes: "task_struct.tasks", or a number. Throws UsageError, NotFound.
 uint64_t link_offset(const kernel::Session& session, const std::string& text);
-std::vector<std::string> split_at_commas(const std::string& text);
 
 /// An operand that is a place in memory: an expression, or as crash's users write it a number in hexadecimal
 /// without 0x. Throws UsageError.

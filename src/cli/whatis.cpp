@@ -14,9 +14,10 @@ using kernel::Session;
 using type::Kind;
 
 // Whatever has the name: types, functions, per-CPU variables and enumerators.
-void add_all(const type::TypeTable& types, const std::string& name, Table& table) {
+void add_all(const type::TypeTable& types, const std::string& name, Report& report) {
+  Table& table = report.tables.front();
   for (const Kind kind : {Kind::structure, Kind::union_type, Kind::enumeration})
-    for (const type::Type& found : types.find(name, kind)) add_layout(found, table);
+    for (const type::Type& found : types.find(name, kind)) add_layout(found, report);
   for (const type::Type& found : types.find(name, Kind::type_definition))
     table.rows.push_back(plain_row("typedef", fmt::format("typedef {};", found.target().declaration(name))));
   std::set<std::string> prototypes;
@@ -29,16 +30,17 @@ void add_all(const type::TypeTable& types, const std::string& name, Table& table
   }
 }
 
-void add_all(const type::BtfTypes& types, const std::string& name, Table& table) {
-  add_all(static_cast<const type::TypeTable&>(types), name, table);
+void add_btf(const type::BtfTypes& types, const std::string& name, Report& report) {
+  add_all(types, name, report);
   if (const auto found = types.variable(name))
-    table.rows.push_back(plain_row("per-CPU variable", found->declaration(name) + ";"));
+    report.tables.front().rows.push_back(plain_row("per-CPU variable", found->declaration(name) + ";"));
 }
 
 // Of debuginfo, what BTF has, too, is not shown again.
-void add_own(const Session& session, const std::string& name, Table& table) {
-  if (session.debuginfo() != nullptr) add_all(session.debuginfo()->types(), name, table);
-  if (table.rows.empty() && session.types().btf() != nullptr) add_all(*session.types().btf(), name, table);
+void add_own(const Session& session, const std::string& name, Report& report) {
+  if (session.debuginfo() != nullptr) add_all(session.debuginfo()->types(), name, report);
+  if (report.tables.front().rows.empty() && session.types().btf() != nullptr)
+    add_btf(*session.types().btf(), name, report);
 }
 
 // A variable whose declaration the project ships, or the type of an expression.
@@ -58,18 +60,18 @@ Report run(const Invocation& invocation) {
     const kernel::TypeNames& types = session.types();
     if (types.own().empty()) throw NotFound(types.why_none());
     Table& table = report.tables[0];
-    add_own(session, name, table);
+    add_own(session, name, report);
     if (types.is_damaged()) report.status = ExitStatus::partial;
     if (!table.rows.empty()) return report;
     try {
       add_expression(session, name, table);
     } catch (const Error& error) {
-      for (const type::ModuleTypes& module : types.modules().modules) add_all(*module.types, name, table);
+      for (const type::ModuleTypes& module : types.modules().modules) add_btf(*module.types, name, report);
       if (table.rows.empty())
-        throw NotFound(
-            fmt::format("the types (BTF) of the kernel and its modules have nothing called {}, and it is no "
-                        "expression: {}",
-                        name, error.what()));
+        throw NotFound(fmt::format(
+            "the types (BTF) of the kernel and its modules have nothing called {}, and it is no "
+            "expression: {}{}",
+            name, error.what(), types.modules().fault.empty() ? "" : "; " + types.modules().fault));
     }
     return report;
   });

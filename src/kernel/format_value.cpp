@@ -63,6 +63,28 @@ class Writer {
 
   void add(const Value& value, unsigned depth, const std::string& path, const std::string& label,
            const std::string& tail) {
+    const size_t before = result_.lines.size();
+    try {
+      add_parts(value, depth, path, label, tail);
+    } catch (const FormatError& error) {
+      // A type that is damaged costs this value, not those beside it.
+      result_.lines.resize(before);
+      add_damaged(error.what(), depth, path, label, tail);
+    }
+  }
+
+  ValueLines take() { return std::move(result_); }
+
+ private:
+  void add_damaged(const char* why, unsigned depth, const std::string& path, const std::string& label,
+                   const std::string& tail) {
+    ++result_.faults;
+    const std::string text = fmt::format("<not shown: {}>", why);
+    add_line({depth, label + text + tail, path, "?", text, {}});
+  }
+
+  void add_parts(const Value& value, unsigned depth, const std::string& path, const std::string& label,
+                 const std::string& tail) {
     const Type own = value.type().resolved();
     if (depth > kMostDepth) {
       ++result_.cut;
@@ -74,9 +96,6 @@ class Writer {
     add_line({depth, label + text + tail, path, value.type().declaration(), text, value.address()});
   }
 
-  ValueLines take() { return std::move(result_); }
-
- private:
   std::string text_of(const Value& value) {
     try {
       return scalar_text(session_, value, style_.radix);
@@ -114,8 +133,12 @@ class Writer {
         continue;
       }
       const std::string name(member.name);
-      add(value[name], depth + 1, path.empty() ? name : fmt::format("{}.{}", path, name), name + " = ",
-          comma);
+      const std::string inner = path.empty() ? name : fmt::format("{}.{}", path, name);
+      try {
+        add(value[name], depth + 1, inner, name + " = ", comma);
+      } catch (const FormatError& error) {
+        add_damaged(error.what(), depth + 1, inner, name + " = ", comma);
+      }
     }
     open(depth, "}" + tail);
   }

@@ -1,6 +1,9 @@
 // Structures that are looked up by an index: xarray (and radix tree, IDR), maple tree; counters and bitmaps.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
+
 #include "base/error.h"
 #include "kernel/session.h"
 #include "kernel/walk.h"
@@ -29,64 +32,147 @@ uint64_t offset_of(const Type& type, std::string_view member) {
   return member_offset(type, member);
 }
 
-// What is the same for all nodes of an xarray, or of a radix tree before it was one (4.20).
-class XarrayWalk {
+bool is_old_radix(const Session& session) {
+  return !session.types().kernel_type("xa_node", Kind::structure);
+}
+
+// What a walk along nodes comes across. A node that cannot be followed costs what is below it alone.
+class NodeFaults {
  public:
-  XarrayWalk(const Session& session, const VisitEntry& visit) : session_(session), visit_(visit) {
-    auto node = session.types().kernel_type("xa_node", Kind::structure);
-    if (!node) {
-      node = session.types().kernel_type("radix_tree_node", Kind::structure);
-      node_tag_ = 1;
+  explicit NodeFaults(const VisitEntry& visit) : visit_(visit) {}
+
+  /// Whether to go on.
+  template <typename Follow>
+  bool below(Follow follow) {
+    try {
+      return follow();
+    } catch (const Error& error) {
+      if (count_++ == 0) first_ = error.what();
+      return true;
     }
-    if (!node) throw NotFound("the kernel's types have no struct xa_node");
-    const auto slots = node->find_member("slots");
-    if (!slots) throw NotFound("struct xa_node has no slots");
-    slots_ = slots->bit_offset / kBits;
-    count_ = slots->type.count();
-    shift_ = offset_of(*node, "shift");
-    if (count_ == 0 || count_ > 4096) throw FormatError("struct xa_node has an absurd number of slots", 0);
+  }
+  bool enter(VirtAddr node) { return seen_.insert(node); }
+  bool visit(uint64_t first, uint64_t last, uint64_t entry) {
+    if (++entries_ > kMostEntries) throw NotFound("there are more entries than can be");
+    return visit_(first, last, entry);
+  }
+  std::string text() const {
+    if (count_ == 0) return {};
+    return count_ == 1 ? fmt::format("a node cannot be followed: {}", first_)
+                       : fmt::format("{} nodes cannot be followed, the first: {}", count_, first_);
   }
 
-  bool is_node(uint64_t entry) const { return node_tag_ == 1 ? (entry & 3) == 1 : kernel::is_node(entry); }
+ private:
+  const VisitEntry& visit_;
+  AddressSet seen_;
+  size_t entries_ = 0;
+  size_t count_ = 0;
+  std::string first_;
+};
 
-  // Whether to go on. Each level covers fewer bits than the one above, so that it ends.
-  bool node(uint64_t entry, uint64_t base, unsigned shift_above) {
-    const VirtAddr at{entry & ~uint64_t{3}};
+// Where the nodes of an xarray, or of a radix tree before it was one (4.20), have their members.
+struct XarrayLayout {
+  explicit XarrayLayout(const Session& session) : is_old(is_old_radix(session)) {
+    const char* name = is_old ? "radix_tree_node" : "xa_node";
+    const auto node = session.types().kernel_type(name, Kind::structure);
+    const auto found = node ? node->find_member("slots") : std::nullopt;
+    if (!found) throw NotFound(fmt::format("the kernel's types have no struct {} with slots", name));
+    slots = found->bit_offset / kBits;
+    count = found->type.count();
+    if (count > 4096 || !std::has_single_bit(count))
+      throw FormatError(fmt::format("struct {} has an absurd number of slots, {}", name, count), 0);
+    bits = static_cast<unsigned>(std::countr_zero(count));
+    shift = offset_of(*node, "shift");
+  }
+
+  bool is_node(uint64_t entry) const {
+    return is_old ? (entry & 3) == 1 && entry > 4 : kernel::is_node(entry);
+  }
+  // What stands for another slot of its node: the rest of an entry that has several.
+  bool is_sibling(VirtAddr node, uint64_t entry) const {
+    const VirtAddr first = node + slots;
+    return is_old ? (entry & 3) == 1 && entry - first.value < count * sizeof(uint64_t)
+                  : is_internal(entry) && entry >> 2 < count;
+  }
+  // An entry that is being changed, or kept free.
+  bool is_mark(uint64_t entry) const { return is_old ? (entry & 3) == 1 : is_internal(entry); }
+
+  bool is_old;
+  uint64_t slots = 0;
+  uint64_t count = 0;
+  unsigned bits = 0;  // of an index that a level decides
+  uint64_t shift = 0;
+};
+
+class XarrayNode {
+ public:
+  XarrayNode(const Session& session, const XarrayLayout& layout, uint64_t entry)
+      : session_(&session),
+        layout_(&layout),
+        at_{entry & ~uint64_t{3}},
+        slots_(layout.count * session.word_size()) {
     const Path path{Path::Step::name, "a node", 0, nullptr};
-    if (!seen_.insert(at)) throw NotFound(fmt::format("two ways lead to the node at {:#x}", at.value));
-    const auto shift = static_cast<unsigned>(session_.read_number(at + shift_, 1, &path));
-    if (shift >= shift_above)
-      throw NotFound(fmt::format("the node at {:#x} cannot be at this place", at.value));
-    const unsigned word = session_.word_size();
-    std::vector<std::byte> slots(count_ * word);
-    session_.read(at + slots_, slots, &path);
-    for (uint64_t i = 0; i < count_; ++i) {
-      const uint64_t own = load_sized(std::span(slots).subspan(i * word, word), session_.byte_order());
-      const uint64_t first = base + (i << shift);
-      if (own == 0) continue;
-      if (is_node(own) && shift > 0) {
-        if (!node(own, first, shift)) return false;
-      } else if (node_tag_ == 1 || !is_internal(own)) {
-        if (!entry_at(first, own)) return false;
-      }
+    shift = static_cast<unsigned>(session.read_number(at_ + layout.shift, 1, &path));
+    session.read(at_ + layout.slots, slots_, &path);
+    if (shift >= 64 || shift % layout.bits != 0)
+      throw NotFound(fmt::format("the node at {:#x} has an absurd shift, {}", at_.value, shift));
+  }
+
+  VirtAddr at() const { return at_; }
+  uint64_t slot(uint64_t i) const {
+    const unsigned word = session_->word_size();
+    return load_sized(std::span(slots_).subspan(i * word, word), session_->byte_order());
+  }
+  bool is_sibling(uint64_t i) const { return layout_->is_sibling(at_, slot(i)); }
+  // A node that is below this one. Each level covers fewer bits than the one above, so that walks end.
+  XarrayNode below(uint64_t i) const {
+    XarrayNode node(*session_, *layout_, slot(i));
+    if (shift < layout_->bits || node.shift != shift - layout_->bits)
+      throw NotFound(fmt::format("the node at {:#x} has a shift of {}, and that above it {}", node.at().value,
+                                 node.shift, shift));
+    return node;
+  }
+
+  unsigned shift = 0;
+
+ private:
+  const Session* session_;
+  const XarrayLayout* layout_;
+  VirtAddr at_;
+  std::vector<std::byte> slots_;
+};
+
+class XarrayWalk {
+ public:
+  XarrayWalk(const XarrayLayout& layout, NodeFaults& found) : layout_(layout), found_(found) {}
+
+  // Whether to go on.
+  bool node(const XarrayNode& node, uint64_t base) {
+    if (!found_.enter(node.at()))
+      throw NotFound(fmt::format("two ways lead to the node at {:#x}", node.at().value));
+    for (uint64_t i = 0; i < layout_.count; ++i) {
+      const uint64_t own = node.slot(i);
+      if (own == 0 || node.is_sibling(i)) continue;
+      if (i << node.shift >> node.shift != i)
+        throw NotFound(fmt::format("the node at {:#x} has an index of more than 64 bits", node.at().value));
+      const uint64_t first = base + (i << node.shift);
+      const bool go_on = layout_.is_node(own) ? found_.below([&] { return this->node(node.below(i), first); })
+                         : layout_.is_mark(own) ? true
+                                                : found_.visit(first, last_of(node, i, base), own);
+      if (!go_on) return false;
     }
     return true;
   }
 
-  bool entry_at(uint64_t index, uint64_t entry) {
-    if (++entries_ > kMostEntries) throw NotFound("there are more entries than can be");
-    return visit_(index, index, entry);
+ private:
+  // An entry has the slots behind it that stand for it.
+  uint64_t last_of(const XarrayNode& node, uint64_t i, uint64_t base) const {
+    while (i + 1 < layout_.count && node.is_sibling(i + 1)) ++i;
+    return base + (i << node.shift) + ((uint64_t{1} << node.shift) - 1);
   }
 
- private:
-  const Session& session_;
-  const VisitEntry& visit_;
-  uint64_t slots_ = 0;
-  uint64_t count_ = 0;
-  uint64_t shift_ = 0;
-  unsigned node_tag_ = 2;
-  AddressSet seen_;
-  size_t entries_ = 0;
+  const XarrayLayout& layout_;
+  NodeFaults& found_;
 };
 
 struct MapleLayout {
@@ -109,9 +195,9 @@ MapleLayout maple_layout(const Session& session, const char* name) {
 // (include/linux/maple_tree.h).
 class MapleWalk {
  public:
-  MapleWalk(const Session& session, const VisitEntry& visit)
+  MapleWalk(const Session& session, NodeFaults& found)
       : session_(session),
-        visit_(visit),
+        found_(found),
         range_(maple_layout(session, "maple_range_64")),
         allocation_(maple_layout(session, "maple_arange_64")) {
     range_type_ = session.types().enumerator("maple_range_64").value_or(2);
@@ -121,27 +207,28 @@ class MapleWalk {
   bool node(uint64_t entry, uint64_t first, uint64_t last, unsigned depth) {
     const VirtAddr at{entry & ~uint64_t{255}};
     const uint64_t type = entry >> 3 & 15;
-    if (depth > kMostDepth || !seen_.insert(at))
-      throw NotFound(fmt::format("two ways lead to the node at {:#x}", at.value));
-    if (type > allocation_type_ || type == 0)
+    if (depth > kMostDepth)
+      throw NotFound(fmt::format("the tree is deeper than {} at {:#x}", kMostDepth, at.value));
+    if (!found_.enter(at)) throw NotFound(fmt::format("two ways lead to the node at {:#x}", at.value));
+    if (type > allocation_type_ || type == 0 || (entry & 1) != 0)
       throw NotFound(fmt::format("the node at {:#x} is of the unknown kind {}", at.value, type));
     const MapleLayout& layout = type == allocation_type_ ? allocation_ : range_;
     const bool is_leaf = type < range_type_;
     const Path path{Path::Step::name, "a node", 0, nullptr};
     const unsigned word = session_.word_size();
-    std::vector<std::byte> pivots((layout.count - 1) * word);
-    std::vector<std::byte> slots(layout.count * word);
-    session_.read(at + layout.pivots, pivots, &path);
-    session_.read(at + layout.slots, slots, &path);
-    const auto load = [&](const std::vector<std::byte>& from, uint64_t i) {
-      return load_sized(std::span(from).subspan(i * word, word), session_.byte_order());
+    std::vector<std::byte> bytes(std::max(layout.pivots, layout.slots) + layout.count * word);
+    session_.read(at, bytes, &path);
+    const auto load = [&](uint64_t from, uint64_t i) {
+      return load_sized(std::span(bytes).subspan(from + i * word, word), session_.byte_order());
     };
     for (uint64_t i = 0; i < layout.count; ++i) {
-      uint64_t end = i + 1 < layout.count ? load(pivots, i) : last;
-      if ((end == 0 && i > 0) || end > last) end = last;  // the pivots behind the last are 0
+      uint64_t end = i + 1 < layout.count ? load(layout.pivots, i) : last;
+      if ((end == 0 && first > 0) || end > last) end = last;  // the pivots behind the last are 0
       if (end < first) throw NotFound(fmt::format("the node at {:#x} is not in order", at.value));
-      if (const uint64_t own = load(slots, i); own != 0 && !is_internal_mark(own, is_leaf))
-        if (!(is_leaf ? visit_(first, end, own) : node(own, first, end, depth + 1))) return false;
+      if (const uint64_t own = load(layout.slots, i); own != 0 && !is_internal_mark(own, is_leaf))
+        if (!(is_leaf ? found_.visit(first, end, own)
+                      : found_.below([&] { return node(own, first, end, depth + 1); })))
+          return false;
       if (end == last) return true;
       first = end + 1;
     }
@@ -155,51 +242,57 @@ class MapleWalk {
   }
 
   const Session& session_;
-  const VisitEntry& visit_;
+  NodeFaults& found_;
   MapleLayout range_;
   MapleLayout allocation_;
   uint64_t range_type_ = 2;
   uint64_t allocation_type_ = 3;
-  AddressSet seen_;
 };
 
 }  // namespace
 
 std::string walk_xarray(const Session& session, uint64_t head, const VisitEntry& visit) {
   if (head == 0) return {};
-  size_t count = 0;
-  const VisitEntry counting = [&](uint64_t first, uint64_t last, uint64_t entry) {
-    ++count;
-    return visit(first, last, entry);
-  };
-  try {
-    XarrayWalk walk(session, counting);
-    if (!walk.is_node(head))
-      counting(0, 0, head);
-    else
-      walk.node(head, 0, 64);
-  } catch (const Error& error) {
-    return fmt::format("after {} entries it cannot be followed: {}", count, error.what());
+  NodeFaults found(visit);
+  found.below([&] {
+    const XarrayLayout layout(session);
+    if (!layout.is_node(head)) return layout.is_mark(head) || found.visit(0, 0, head);
+    return XarrayWalk(layout, found).node(XarrayNode(session, layout, head), 0);
+  });
+  return found.text();
+}
+
+uint64_t xarray_entry(const Session& session, uint64_t head, uint64_t index) {
+  const XarrayLayout layout(session);
+  if (!layout.is_node(head)) return index == 0 ? head : 0;
+  XarrayNode node(session, layout, head);
+  // Of what is above the topmost node there is nothing.
+  if (node.shift + layout.bits < 64 && index >> (node.shift + layout.bits) != 0) return 0;
+  for (;;) {
+    uint64_t i = index >> node.shift & (layout.count - 1);
+    while (i > 0 && node.is_sibling(i)) --i;
+    const uint64_t own = node.slot(i);
+    if (!layout.is_node(own)) return layout.is_mark(own) ? 0 : own;
+    node = node.below(i);
   }
-  return {};
 }
 
 std::string walk_maple(const Session& session, uint64_t root, const VisitEntry& visit) {
   if (root == 0) return {};
-  size_t count = 0;
-  const VisitEntry counting = [&](uint64_t first, uint64_t last, uint64_t entry) {
-    ++count;
-    return visit(first, last, entry);
-  };
-  try {
-    if (!is_node(root))
-      counting(0, 0, root);
-    else
-      MapleWalk(session, counting).node(root, 0, UINT64_MAX, 0);
-  } catch (const Error& error) {
-    return fmt::format("after {} entries it cannot be followed: {}", count, error.what());
-  }
-  return {};
+  NodeFaults found(visit);
+  found.below([&] {
+    if (!is_node(root)) return is_internal(root) || found.visit(0, 0, root);
+    return MapleWalk(session, found).node(root, 0, UINT64_MAX, 0);
+  });
+  return found.text();
+}
+
+bool is_number_entry(const Session& session, uint64_t entry) {
+  return (entry & (is_old_radix(session) ? 2 : 1)) != 0;
+}
+
+uint64_t number_of_entry(const Session& session, uint64_t entry) {
+  return entry >> (is_old_radix(session) ? 2 : 1);
 }
 
 }  // namespace kvista::kernel
@@ -210,7 +303,7 @@ namespace {
 using kernel::Session;
 using kernel::session_of;
 
-// Entries that are pointers, or numbers with the lowest bit set (xa_mk_value).
+// Entries that are pointers, or numbers.
 class Entries {
  public:
   Entries(const Session& session, std::string_view type)
@@ -220,10 +313,10 @@ class Entries {
 
   kernel::VisitEntry visitor() {
     return [this](uint64_t first, uint64_t last, uint64_t entry) {
-      const bool is_number = (entry & 1) != 0;
+      const bool is_number = kernel::is_number_entry(session_, entry);
       walked.items.push_back(
           {first, last,
-           is_number ? session_.number(number_, entry >> 1)
+           is_number ? session_.number(number_, kernel::number_of_entry(session_, entry))
                      : session_.number(pointer_, entry & ~uint64_t{3},
                                        fmt::format("(({}){:#x})", pointer_.declaration(), entry))});
       return true;
@@ -288,7 +381,9 @@ std::vector<uint64_t> set_bits(const Value& bitmap) {
   const uint64_t bytes = words.type().size();
   const unsigned word = session.word_size();
   constexpr uint64_t kMostBytes = uint64_t{1} << 24;
-  if (!words.address() || bytes % word != 0 || bytes > kMostBytes)
+  using type::Kind;
+  const type::Type of = words.type().is(Kind::array) ? words.type().resolved().target() : words.type();
+  if (!words.address() || !of.is(Kind::integer) || bytes % word != 0 || bytes > kMostBytes)
     throw UsageError(fmt::format("{} is a {}: no bitmap", bitmap.expression(), bitmap.type().declaration()));
   std::vector<uint64_t> bits;
   for (uint64_t at = 0; at < bytes; at += word) {

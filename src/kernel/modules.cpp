@@ -27,7 +27,6 @@ void add_range(Module& module, const Value& base, const Value& size) {
   if (bytes > kMostSize || first.value + bytes - 1 < first.value)
     throw NotFound(fmt::format("a part of it is at {:#x} and has {} bytes", first.value, bytes));
   module.ranges.push_back({first, first + (bytes - 1)});
-  module.size += bytes;
 }
 
 // Where its parts are: an array since ac3b43283923 (6.4), two before, and two by their members before 4.5.
@@ -46,6 +45,8 @@ void read_ranges(Module& module) {
     add_range(module, object["module_core"], object["core_size"]);
     add_range(module, object["module_init"], object["init_size"]);
   }
+  module.size = 0;
+  for (const VirtRange& range : module.ranges) *module.size += range.last - range.first + 1;
 }
 
 // The letters of kernel/panic.c's taint_flags, of those that concern modules.
@@ -73,21 +74,46 @@ std::string taints_of(const Session& session, const Value& object, uint64_t stat
   return text;
 }
 
-Module read_module(const Session& session, const Value& object) {
-  Module module;
-  module.object = object;
-  module.name = object["name"].text(kMostName);
-  const uint64_t state = object["state"].number();
-  module.state = state < kStates.size() ? kStates.at(state) : fmt::format("{}", state);
+// The rest of a module whose name and state are known. Returns why something is missing, of the first.
+std::string read_rest(const Session& session, uint64_t state, Module& module) {
+  const Value& object = module.object;
+  std::string fault;
+  const auto ask = [&](auto read) {
+    try {
+      read();
+    } catch (const Error& error) {
+      if (fault.empty()) fault = error.what();
+    }
+  };
   // One reference is the module's own (MODULE_REF_BASE), until it goes.
-  if (object.has("refcnt"))
-    module.used = std::max<int64_t>(object["refcnt"]["counter"].signed_number() - 1, 0);
-  module.taints = taints_of(session, object, state);
-  read_ranges(module);
-  return module;
+  ask([&] {
+    if (object.has("refcnt"))
+      module.used = std::max<int64_t>(object["refcnt"]["counter"].signed_number() - 1, 0);
+  });
+  ask([&] { module.taints = taints_of(session, object, state); });
+  ask([&] { read_ranges(module); });
+  return fault;
 }
 
-bool is_word_size(const Session& session, uint64_t size) {
+// Adds a module, and to `faults` what of it cannot be read.
+void add_module(const Session& session, const Value& object, Modules& all, std::vector<std::string>& faults) {
+  const std::string place = fmt::format("the module at {:#x}", object.address()->value);
+  try {
+    const uint64_t state = object["state"].number();
+    if (state == kUnformed) return;
+    Module module;
+    module.object = object;
+    module.name = object["name"].text(kMostName);
+    module.state = state < kStates.size() ? kStates.at(state) : fmt::format("{}", state);
+    if (const std::string fault = read_rest(session, state, module); !fault.empty())
+      faults.push_back(fmt::format("not all of module {} can be read: {}", module.name, fault));
+    all.modules.push_back(std::move(module));
+  } catch (const Error& error) {
+    faults.push_back(fmt::format("{} cannot be read: {}", place, error.what()));
+  }
+}
+
+bool is_symbol_size(const Session& session, uint64_t size) {
   return size == (session.word_size() == 8 ? 24U : 16U);
 }
 
@@ -143,12 +169,13 @@ char letter_of(char letter, bool is_exported) {
   return letter;
 }
 
-void add_symbols(const Session& session, const Module& module, symbol::SymbolListBuilder& list) {
+// Returns how many of the module's symbols are damaged.
+size_t add_symbols(const Session& session, const Module& module, symbol::SymbolListBuilder& list) {
+  if (module.object["kallsyms"].number() == 0) return 0;
   const Value tables = *module.object["kallsyms"];
-  if (module.object["kallsyms"].number() == 0) return;
   const uint64_t count = tables["num_symtab"].number();
   const uint64_t entry = tables["symtab"].type().resolved().target().size();
-  if (!is_word_size(session, entry)) throw FormatError("struct elf64_sym has an odd size", entry);
+  if (!is_symbol_size(session, entry)) throw FormatError("struct elf64_sym has an odd size", entry);
   const auto symtab = read_array(session, tables["symtab"].target(), count * entry, "the symbol table");
   std::vector<std::byte> letters;
   if (tables.has("typetab"))
@@ -157,14 +184,16 @@ void add_symbols(const Session& session, const Module& module, symbol::SymbolLis
       decode::names_size_of_module_symbols(symtab, session.byte_order(), session.word_size());
   std::vector<std::byte> names(names_size);
   const auto got = session.space().read(tables["strtab"].target(), names);
-  names.resize(got.done);
+  const Path path{Path::Step::name, "their names", 0, nullptr};
+  if (got.done == 0) session.fail(tables["strtab"].target(), names.size(), got, &path);
+  names.resize(got.done);  // beyond the last name there need not be memory
   const Exports exports(session, module.object);
-  decode::for_each_module_symbol({symtab, names, letters, session.byte_order(), session.word_size()},
-                                 [&](const decode::ModuleSymbol& one) {
-                                   const std::string name(one.name);
-                                   list.add(one.address, letter_of(one.type, exports.has(name, one.address)),
-                                            name, module.name);
-                                 });
+  return decode::for_each_module_symbol(
+      {symtab, names, letters, session.byte_order(), session.word_size()},
+      [&](const decode::ModuleSymbol& one) {
+        const std::string name(one.name);
+        list.add(one.address, letter_of(one.type, exports.has(name, one.address)), name, module.name);
+      });
 }
 
 }  // namespace
@@ -175,21 +204,18 @@ Modules read_modules(const Session& session) {
     // A whole table of symbols without this one is a kernel that takes no modules (CONFIG_MODULES is off).
     if (session.has_global("init_task") && !session.has_global("modules")) return all;
     const Value head = session.own_global("modules").cast("struct list_head");
-    Walked walked = list_entries(head, "module", "list");
-    all.fault = walked.fault;
-    for (const Value& object : walked.items) {
-      if (object["state"].number() == kUnformed) continue;
-      try {
-        all.modules.push_back(read_module(session, object));
-      } catch (const Error& error) {
-        all.fault =
-            fmt::format("the module at {:#x} cannot be read: {}", object.address()->value, error.what());
-      }
-    }
+    const Walked walked = list_entries(head, "module", "list");
+    std::vector<std::string> faults;
+    if (!walked.fault.empty()) faults.push_back(fmt::format("not all modules are known: {}", walked.fault));
+    for (const Value& object : walked.items) add_module(session, object, all, faults);
+    if (faults.empty()) return all;
+    all.fault = faults.front();
+    if (faults.size() > 1)
+      all.fault +=
+          fmt::format("; and {} more {}", faults.size() - 1, faults.size() == 2 ? "fault" : "faults");
   } catch (const Error& error) {
-    all.fault = error.what();
+    all.fault = fmt::format("the modules are not known: {}", error.what());
   }
-  if (!all.fault.empty()) all.fault = fmt::format("not all modules are known: {}", all.fault);
   return all;
 }
 
@@ -203,10 +229,15 @@ const Module* module_at(const Session& session, VirtAddr address) {
 symbol::SymbolList read_module_symbols(const Session& session, std::string& fault) {
   symbol::SymbolListBuilder list;
   fault = session.modules().fault;
+  const auto add_fault = [&](const std::string& text) {
+    if (fault.empty()) fault = text;
+  };
   for (const Module& module : session.modules().modules) try {
-      add_symbols(session, module, list);
+      if (const size_t damaged = add_symbols(session, module, list); damaged > 0)
+        add_fault(fmt::format("{} of the symbols of module {} lead to names that are not there", damaged,
+                              module.name));
     } catch (const Error& error) {
-      fault = fmt::format("the symbols of module {} cannot be read: {}", module.name, error.what());
+      add_fault(fmt::format("the symbols of module {} cannot be read: {}", module.name, error.what()));
     }
   return std::move(list).finish();
 }

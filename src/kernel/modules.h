@@ -13,11 +13,12 @@ namespace kvista::kernel {
 
 class Session;
 
+/// What cannot be read is left out.
 struct Module {
   std::string name;
   Value object;  ///< its struct module
-  VirtAddr base;
-  uint64_t size = 0;             ///< of all its parts, in bytes
+  std::optional<VirtAddr> base;
+  std::optional<uint64_t> size;  ///< of all its parts, in bytes
   std::string state;             ///< "Live", "Loading" or "Unloading"
   std::optional<uint64_t> used;  ///< by how many; nothing where modules cannot be unloaded
   std::string taints;            ///< letters: "OE"; with "+" or "-" while it comes or goes

@@ -88,14 +88,22 @@ const symbol::KernelSymbols& Session::symbols() const {
   });
 }
 
-const symbol::SymbolList& Session::module_symbols() const {
+const Session::ModuleSymbols& Session::find_module_symbols() const {
   return *module_symbols_.get([this] {
-    std::string fault;
-    auto list = std::make_unique<symbol::SymbolList>(read_module_symbols(*this, fault));
+    auto found = std::make_unique<ModuleSymbols>();
+    found->list = read_module_symbols(*this, found->fault);
     const std::lock_guard lock(warnings_mutex_);
-    if (!fault.empty()) warnings_.push_back(fault);
-    return list;
+    if (!found->fault.empty()) warnings_.push_back(found->fault);
+    return found;
   });
+}
+
+const symbol::SymbolList& Session::module_symbols() const {
+  return find_module_symbols().list;
+}
+
+const std::string& Session::module_symbols_fault() const {
+  return find_module_symbols().fault;
 }
 
 const TypeNames& Session::types() const {
@@ -319,12 +327,15 @@ std::optional<Value> Session::find_own(std::string_view name) const {
 }
 
 void Session::fail_unknown(std::string_view name) const {
-  throw NotFound(
-      fmt::format("there is no symbol or enumerator {}{}", name,
-                  symbols().functions_only()
-                      ? ": the kernel's table has functions only (CONFIG_KALLSYMS_ALL is off): give "
-                        "--symbols a vmlinux or System.map"
-                      : ""));
+  const std::string why = symbols().why_incomplete();
+  throw NotFound(fmt::format("there is no symbol or enumerator {}{}{}", name, why.empty() ? "" : ": ", why));
+}
+
+void Session::fail_untyped(const std::string& name, std::string_view example) const {
+  if (types().kernel() == nullptr)
+    throw NotFound(fmt::format("the type of {} is not known: {}", name, types().why_none()));
+  throw UsageError(fmt::format("the type of {} is not known: say it, as in {}", name,
+                               fmt::format(fmt::runtime(example), name)));
 }
 
 Value Session::own_global(std::string_view name) const {

@@ -55,6 +55,8 @@ class Session {
   const symbol::KernelSymbols& symbols() const;
   /// All of the modules' symbols, as their struct module says.
   const symbol::SymbolList& module_symbols() const;
+  /// Why that is not all of them; empty where it is.
+  const std::string& module_symbols_fault() const;
   const TypeNames& types() const;
   /// The debug information that is used, or null.
   const debuginfo::Debuginfo* debuginfo() const { return debuginfo_.get(); }
@@ -80,6 +82,9 @@ class Session {
   Value own_global(std::string_view name) const;
   /// Whether there is a symbol of that name.
   bool has_global(std::string_view name) const;
+  /// Throws: the type of this is not known, because the kernel has no types, or because none is declared.
+  /// `example` shows what to write instead, with {} for the name.
+  [[noreturn]] void fail_untyped(const std::string& name, std::string_view example) const;
   Value object(type::Type type, VirtAddr at, std::string name = {}) const;
   Value number(type::Type type, uint64_t number, std::string name = {}) const;
   Value evaluate(std::string_view expression) const;
@@ -108,7 +113,12 @@ class Session {
   std::unique_ptr<debuginfo::Debuginfo> debuginfo_;
   Lazy<machine::AddressSpace> space_;
   Lazy<std::unique_ptr<symbol::KernelSymbols>> symbols_;
-  Lazy<std::unique_ptr<symbol::SymbolList>> module_symbols_;
+  struct ModuleSymbols {
+    symbol::SymbolList list;
+    std::string fault;
+  };
+  const ModuleSymbols& find_module_symbols() const;
+  Lazy<std::unique_ptr<ModuleSymbols>> module_symbols_;
   Lazy<std::unique_ptr<TypeNames>> types_;
   Lazy<std::vector<unsigned>> possible_cpus_;
   Lazy<std::vector<unsigned>> present_cpus_;

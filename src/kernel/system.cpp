@@ -70,29 +70,81 @@ Value timekeeper(const Session& session) {
   return session.own_global("timekeeper");
 }
 
-System read_system(const Session& session) {
-  System system;
-  const auto ask = [&](const char* what, const std::function<void()>& read) {
+namespace {
+
+// What is missing, in one line for all that lack the same.
+class Missing {
+ public:
+  explicit Missing(const Session& session) {
+    add_common([&] { return session.symbols().why_incomplete(); });
+    add_common([&] { return session.types().why_none(); });
+  }
+  void ask(const char* what, const std::function<void()>& read) {
     try {
       read();
     } catch (const Error& error) {
-      system.missing.push_back(fmt::format("{} is not known: {}", what, error.what()));
+      add(what, error.what());
     }
+  }
+  std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    for (const Reason& reason : reasons_) {
+      if (reason.of.empty()) continue;
+      std::string of = reason.of.front();
+      for (size_t i = 1; i < reason.of.size(); ++i)
+        of += fmt::format("{}{}", i + 1 < reason.of.size() ? ", " : " and ", reason.of[i]);
+      lines.push_back(
+          fmt::format("{} {} not known: {}", of, reason.of.size() == 1 ? "is" : "are", reason.text));
+    }
+    return lines;
+  }
+
+ private:
+  struct Reason {
+    std::string text;
+    std::vector<std::string> of;
   };
-  ask("the number of CPUs", [&] {
+  void add_common(const std::function<std::string()>& reason) {
+    try {
+      if (std::string text = reason(); !text.empty()) reasons_.push_back({std::move(text), {}});
+    } catch (const Error&) {
+      // There are no symbols at all: each question says so itself.
+    }
+  }
+  void add(const char* what, const std::string& why) {
+    for (Reason& reason : reasons_)
+      if (why.ends_with(reason.text)) {
+        reason.of.emplace_back(what);
+        return;
+      }
+    reasons_.push_back({why, {what}});
+  }
+
+  std::vector<Reason> reasons_;
+};
+
+}  // namespace
+
+System read_system(const Session& session) {
+  System system;
+  Missing missing(session);
+  std::vector<std::string> faults;
+  missing.ask("the number of CPUs", [&] {
     system.cpus = session.with_machine(
         [](machine::Machine& machine) { return machine.need_number(machine::FactId::cpus); });
   });
-  ask("the date", [&] { read_clock(session, system); });
-  ask("the load average", [&] { system.load_average = load_average(session); });
-  ask("the number of tasks", [&] {
-    const TaskList list = all_tasks(session);
+  missing.ask("the date", [&] { read_clock(session, system); });
+  missing.ask("the load average", [&] { system.load_average = load_average(session); });
+  missing.ask("the number of tasks", [&] {
+    TaskList list = all_tasks(session);
     system.tasks = list.tasks.size();
-    for (const std::string& fault : list.faults) system.missing.push_back(fault);
+    faults = std::move(list.faults);
   });
-  ask("the system's name", [&] { read_names(session, system); });
-  ask("the size of memory", [&] { system.memory = total_memory(session); });
-  if (!session.image().traits().live) ask("the panic", [&] { system.panic = panic_line(session); });
+  missing.ask("the system's name", [&] { read_names(session, system); });
+  missing.ask("the size of memory", [&] { system.memory = total_memory(session); });
+  if (!session.image().traits().live) missing.ask("the panic", [&] { system.panic = panic_line(session); });
+  system.missing = missing.lines();
+  system.missing.insert(system.missing.end(), faults.begin(), faults.end());
   return system;
 }
 

@@ -26,6 +26,22 @@ constexpr std::array kStates = {
     StateName{0x402, "ID"}, StateName{0x02, "UN"}, StateName{0x01, "IN"},
 };
 
+// The head of the table of process numbers: an IDR since 95846ecf9dac (4.15).
+uint64_t numbers(const Session& session) {
+  const Value table = session.own_global("init_pid_ns")["idr"]["idr_rt"];
+  return table[table.has("xa_head") ? "xa_head" : "rnode"].number();
+}
+
+// The task that a struct pid stands for, if it has one.
+std::optional<Value> task_of_number(const Session& session, uint64_t pid) {
+  const type::Type type = type_by_word(session, "task_struct");
+  const Value number = session.object(type_by_word(session, "pid"), VirtAddr{pid});
+  const Value first = number["tasks"][0]["first"];  // PIDTYPE_PID
+  if (!first) return std::nullopt;
+  const uint64_t offset = member_offset(type, type.find_member("pid_links") ? "pid_links" : "pids");
+  return session.object(type, first.target() - offset);
+}
+
 // Collects tasks, each once.
 class Collector {
  public:
@@ -55,18 +71,20 @@ class Collector {
   // A process, and its other threads.
   void add_process(const Value& leader) {
     add(leader);
+    std::string fault;
     try {
       const Value signal = leader["signal"];
       if (!signal || !signal.has("thread_head")) return;
       const uint64_t offset = member_offset(type_, "thread_node");
-      const std::string fault = walk_list(session_, *signal["thread_head"].address(), [&](VirtAddr node) {
+      fault = walk_list(session_, *signal["thread_head"].address(), [&](VirtAddr node) {
         add(session_.object(type_, node - offset));
         return list.tasks.size() < kMostThreads;
       });
-      if (!fault.empty()) add_fault(fmt::format("the threads of {}: {}", leader["pid"].number(), fault));
     } catch (const FaultError& error) {
-      add_fault(error.what());
+      fault = error.what();
     }
+    if (!fault.empty())
+      add_fault(fmt::format("the threads of the task at {:#x}: {}", leader.address()->value, fault));
   }
 
   void add_processes() {
@@ -76,32 +94,31 @@ class Collector {
       add_process(session_.object(type_, node - offset));
       return list.tasks.size() < kMostThreads;
     });
-    if (fault.empty()) return;
-    add_fault(fmt::format("the list of tasks: {}", fault));
-    add_by_number();
+    if (!fault.empty()) add_fault(fmt::format("the list of tasks: {}; {}", fault, add_by_number()));
   }
 
   TaskList list;
 
  private:
-  // Where the list is broken, the table of process numbers leads to the others (an IDR since
-  // 95846ecf9dac, 4.15).
-  void add_by_number() {
+  // Where the list is broken, the table of process numbers leads to the others. Returns how far that helped.
+  std::string add_by_number() {
     const size_t before = list.tasks.size();
+    std::string fault;
     try {
-      const Value numbers = session_.own_global("init_pid_ns")["idr"];
-      const uint64_t offset = member_offset(type_, type_.find_member("pid_links") ? "pid_links" : "pids");
-      const WalkedEntries walked = xarray_entries(numbers, "pid");
-      for (const IndexedEntry& entry : walked.items) {
-        const Value first = entry.value["tasks"][0]["first"];  // PIDTYPE_PID
-        if (first) add(session_.object(type_, first.target() - offset));
-      }
-      add_fault(walked.fault);
+      fault = walk_xarray(session_, numbers(session_), [&](uint64_t, uint64_t, uint64_t entry) {
+        if (const auto task = task_of_number(session_, entry)) add(*task);
+        return list.tasks.size() < kMostThreads;
+      });
     } catch (const Error& error) {
-      add_fault(error.what());
+      fault = error.what();
     }
-    add_fault(fmt::format("{} tasks that it does not lead to were found by their numbers",
-                          list.tasks.size() - before));
+    const size_t found = list.tasks.size() - before;
+    std::string text = found == 0 ? ""
+                                  : fmt::format("{} more {} found by {}", found, found == 1 ? "was" : "were",
+                                                found == 1 ? "its number" : "their numbers");
+    if (!fault.empty())
+      text += fmt::format("{}the table of process numbers: {}", text.empty() ? "" : "; ", fault);
+    return text.empty() ? "the table of process numbers has no others" : text;
   }
 
   const Session& session_;
@@ -148,13 +165,18 @@ TaskList all_tasks(const Session& session) {
   return std::move(found.list);
 }
 
+std::optional<Value> task_by_number(const Session& session, uint64_t pid) {
+  const uint64_t entry = xarray_entry(session, numbers(session), pid);
+  return entry == 0 ? std::nullopt : task_of_number(session, entry);
+}
+
 TaskReader::TaskReader(const Session& session)
     : page_size_(page_size(session)), active_(running_tasks(session)) {
   std::sort(active_.begin(), active_.end());
   try {
     total_memory_ = total_memory(session);
   } catch (const Error&) {
-    total_memory_ = 0;  // no percentage then
+    total_memory_.reset();  // no percentage then
   }
   for (const char* name : {"MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES"})
     if (const auto index = session.types().enumerator(name); index && *index < 16)
@@ -174,41 +196,73 @@ uint64_t TaskReader::resident_pages(const Value& mm) const {
   return static_cast<uint64_t>(pages);
 }
 
-TaskReader::Memory TaskReader::memory_of(const Value& mm) {
-  const uint64_t at = mm.number();
-  if (at == 0) return {};
-  if (const auto known = known_.find(at); known != known_.end()) return known->second;
-  const Memory memory{mm["total_vm"].number() * page_size_, resident_pages(mm) * page_size_};
-  known_.emplace(at, memory);
+namespace {
+
+// Runs what reads one value. Where that cannot be done, the first reason is kept.
+template <typename Read>
+void ask(std::string& fault, Read read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    if (fault.empty()) fault = error.what();
+  }
+}
+
+// An idle task was made by some other task, which is not its parent.
+void read_parent(Task& task) {
+  const Value parent = task.object["real_parent"];
+  task.parent = parent.target();
+  task.ppid = task.pid != 0 && task.parent.value != 0 ? parent["tgid"].number() : 0;
+}
+
+}  // namespace
+
+const TaskReader::Memory& TaskReader::memory_of(const Value& mm) {
+  const auto [known, is_new] = known_.try_emplace(mm.number());
+  Memory& memory = known->second;
+  if (!is_new) return memory;
+  if (known->first == 0) {
+    memory.vsz = memory.rss = 0;
+    return memory;
+  }
+  ask(memory.fault, [&] { memory.vsz = mm["total_vm"].number() * page_size_; });
+  ask(memory.fault, [&] { memory.rss = resident_pages(mm) * page_size_; });
   return memory;
+}
+
+void TaskReader::read_memory(Task& task, const Value& mm) {
+  const Memory& memory = memory_of(mm);
+  task.vsz = memory.vsz;
+  task.rss = memory.rss;
+  if (task.fault.empty()) task.fault = memory.fault;
+  if (task.rss && total_memory_)
+    task.mem_percent = 100.0 * static_cast<double>(*task.rss) / static_cast<double>(*total_memory_);
 }
 
 Task TaskReader::read(const Value& object) {
   Task task;
   task.object = object;
   task.address = *object.address();
-  task.pid = object["pid"].number();
-  task.tgid = object["tgid"].number();
-  task.comm = object["comm"].text();
-  const Value parent = object["real_parent"];
-  task.parent = parent.target();
-  // An idle task was made by some other task, which is not its parent.
-  if (task.pid != 0 && task.parent.value != 0) task.ppid = parent["tgid"].number();
+  std::string& fault = task.fault;
+  ask(fault, [&] { task.pid = object["pid"].number(); });
+  ask(fault, [&] { task.tgid = object["tgid"].number(); });
+  ask(fault, [&] { task.comm = object["comm"].text(); });
+  ask(fault, [&] { read_parent(task); });
   // Since bcf9033e5449 (5.16) only thread_info has the CPU.
-  task.cpu = object.has("cpu") ? object["cpu"].number() : object["thread_info"]["cpu"].number();
+  ask(fault,
+      [&] { task.cpu = object.has("cpu") ? object["cpu"].number() : object["thread_info"]["cpu"].number(); });
   // Renamed by 2f064a59a11f (5.14).
-  const uint64_t state = object[object.has("__state") ? "__state" : "state"].number();
-  task.state = state_name(state, object["exit_state"].number());
-  task.is_kernel_thread = task.pid == 0 || (object["flags"].number() & kKernelThread) != 0;
+  ask(fault, [&] {
+    const uint64_t state = object[object.has("__state") ? "__state" : "state"].number();
+    task.state = state_name(state, object["exit_state"].number());
+  });
+  ask(fault,
+      [&] { task.is_kernel_thread = task.pid == 0 || (object["flags"].number() & kKernelThread) != 0; });
   task.is_active = std::binary_search(active_.begin(), active_.end(), task.address);
-  task.start_time = object["start_time"].number();
-  task.user_time = object["utime"].number();
-  task.system_time = object["stime"].number();
-  const Memory memory = memory_of(object["mm"]);
-  task.vsz = memory.vsz;
-  task.rss = memory.rss;
-  if (total_memory_ != 0)
-    task.mem_percent = 100.0 * static_cast<double>(task.rss) / static_cast<double>(total_memory_);
+  ask(fault, [&] { task.start_time = object["start_time"].number(); });
+  ask(fault, [&] { task.user_time = object["utime"].number(); });
+  ask(fault, [&] { task.system_time = object["stime"].number(); });
+  ask(fault, [&] { read_memory(task, object["mm"]); });
   return task;
 }
 

@@ -19,44 +19,51 @@ struct TaskList {
 };
 TaskList all_tasks(const Session& session);
 
-/// What `ps` says of a task.
+/// The task of a process number (a thread's too), or nothing. Throws NotFound or FaultError where that cannot
+/// be told.
+std::optional<Value> task_by_number(const Session& session, uint64_t pid);
+
+/// What `ps` says of a task. What cannot be read has no value.
 struct Task {
   Value object;  ///< its struct task_struct
   VirtAddr address;
-  uint64_t pid = 0;
-  uint64_t tgid = 0;
-  uint64_t ppid = 0;
-  uint64_t cpu = 0;
-  std::string state;       ///< "RU", "IN", "UN" ...
-  uint64_t vsz = 0;        ///< bytes
-  uint64_t rss = 0;        ///< bytes
-  double mem_percent = 0;  ///< rss of all memory
-  std::string comm;
-  bool is_kernel_thread = false;
-  bool is_active = false;    ///< it runs on its CPU
-  uint64_t start_time = 0;   ///< nanoseconds after the kernel started
-  uint64_t user_time = 0;    ///< nanoseconds
-  uint64_t system_time = 0;  ///< nanoseconds
-  VirtAddr parent;
+  std::optional<uint64_t> pid;
+  std::optional<uint64_t> tgid;
+  std::optional<uint64_t> ppid;
+  std::optional<uint64_t> cpu;
+  std::optional<std::string> state;   ///< "RU", "IN", "UN" ...
+  std::optional<uint64_t> vsz;        ///< bytes
+  std::optional<uint64_t> rss;        ///< bytes
+  std::optional<double> mem_percent;  ///< rss of all memory
+  std::optional<std::string> comm;
+  std::optional<bool> is_kernel_thread;
+  bool is_active = false;               ///< it runs on its CPU
+  std::optional<uint64_t> start_time;   ///< nanoseconds after the kernel started
+  std::optional<uint64_t> user_time;    ///< nanoseconds
+  std::optional<uint64_t> system_time;  ///< nanoseconds
+  VirtAddr parent;                      ///< 0: none, or not known
+  std::string fault;                    ///< why something has no value, of the first; empty where all has
 };
 
 /// Describes tasks of one kernel, and keeps what they share.
 class TaskReader {
  public:
   explicit TaskReader(const Session& session);
-  /// Throws FaultError where the task's own memory cannot be read.
+  /// Nothing is thrown: what cannot be read is left out.
   Task read(const Value& object);
 
  private:
   struct Memory {
-    uint64_t vsz = 0;
-    uint64_t rss = 0;
+    std::optional<uint64_t> vsz;
+    std::optional<uint64_t> rss;
+    std::string fault;
   };
-  Memory memory_of(const Value& mm);
+  const Memory& memory_of(const Value& mm);
+  void read_memory(Task& task, const Value& mm);
   uint64_t resident_pages(const Value& mm) const;
 
   uint64_t page_size_;
-  uint64_t total_memory_ = 0;  // bytes
+  std::optional<uint64_t> total_memory_;  // bytes
   std::vector<unsigned> counters_;
   std::vector<VirtAddr> active_;
   std::map<uint64_t, Memory> known_;  // by mm_struct: threads share one

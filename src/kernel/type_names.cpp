@@ -122,8 +122,9 @@ std::optional<Type> TypeNames::kernel_type(std::string_view name, Kind kind) con
 
 void TypeNames::fail_missing(std::string_view what, std::string_view name) const {
   if (own_.empty()) throw NotFound(fmt::format("{}{} is not known: {}", what, name, tables_.why_not));
-  throw NotFound(fmt::format("the types (BTF) of the kernel and of {} modules have no {}{}{}",
-                             modules().modules.size(), what, name,
+  const size_t count = modules().modules.size();
+  throw NotFound(fmt::format("the types (BTF) of the kernel and of {} module{} have no {}{}{}", count,
+                             count == 1 ? "" : "s", what, name,
                              modules().fault.empty() ? "" : "; " + modules().fault));
 }
 

@@ -58,6 +58,8 @@ class TypeNames {
   type::Type resolve(std::string_view text) const;
   /// A type by one word: a struct, union, typedef or basic type, as commands take them.
   type::Type by_word(std::string_view word) const;
+  /// Throws NotFound: there is no type `name`; `what` is "struct " or the like.
+  [[noreturn]] void fail_missing(std::string_view what, std::string_view name) const;
   /// Whether a word is a type by itself: "u64".
   bool is_type(std::string_view name) const;
   syntax::TypeNames for_parser() const;
@@ -71,7 +73,6 @@ class TypeNames {
   type::Type resolve_base(const syntax::TypeName& name, Of of) const;
   type::Type resolve(const syntax::TypeName& name, Of of, unsigned depth) const;
   type::Type with_qualifiers(type::Type type, uint8_t qualifiers) const;
-  [[noreturn]] void fail_missing(std::string_view what, std::string_view name) const;
 
   TypeTables tables_;
   std::vector<const type::TypeTable*> own_;

@@ -83,19 +83,17 @@ Value Value::operator[](std::string_view member) const {
     found.path_ = step(Path::Step::arrow, std::string(member), 0, origin());
     return found;
   }
-  if (!own.is_compound())
-    throw UsageError(
-        own.kind() == Kind::nothing
-            ? fmt::format("the type of {} is not known: say it, as in ((struct list_head *)&{})->next",
-                          expression(), expression())
-            : fmt::format("{} is a {}: it has no members", expression(), type_.declaration()));
+  if (!own.is_compound()) {
+    if (own.kind() == Kind::nothing) session_->fail_untyped(expression(), "((struct list_head *)&{})->next");
+    throw UsageError(fmt::format("{} is a {}: it has no members", expression(), type_.declaration()));
+  }
   const auto found = own.find_member(member);
   if (!found) throw NotFound(fmt::format("{} has no member {}", own.declaration(), member));
   if (place_ == Place::number) throw UsageError(fmt::format("{} is nowhere in memory", expression()));
   Value value = with(found->type, address_ + found->bit_offset / kBits,
                      step(Path::Step::member, std::string(member), 0, path_));
   if (found->bit_size != 0) {
-    if (found->bit_size > 64) throw FormatError(fmt::format("{} has {} bits", member, found->bit_size), 0);
+    if (found->bit_size > 64) throw FormatError(fmt::format("it has {} bits", found->bit_size), 0);
     value.bit_offset_ = static_cast<uint8_t>(found->bit_offset % kBits);
     value.bit_size_ = static_cast<uint8_t>(found->bit_size);
   }
@@ -211,9 +209,7 @@ uint64_t Value::number() const {
     if (place_ == Place::per_cpu) return bits();
     return address_.value;
   }
-  if (own.kind() == Kind::nothing)
-    throw UsageError(
-        fmt::format("the type of {0} is not known: say it, as in *(unsigned long *)&{0}", expression()));
+  if (own.kind() == Kind::nothing) session_->fail_untyped(expression(), "*(unsigned long *)&{}");
   if (!is_number(own.kind())) {
     if (own.is_compound() && own.members().size() == 1) {
       // atomic_t and its like are numbers in a struct.

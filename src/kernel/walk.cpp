@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -17,10 +18,18 @@ constexpr size_t kMostTreeDepth = 130;
 constexpr size_t kFirstSlots = 64;
 
 std::string loop_at(VirtAddr node, size_t count) {
-  return fmt::format("it comes back to {:#x} after {} entries: a loop", node.value, count);
+  return fmt::format("{} it comes back to {:#x}: a loop", after_entries(count), node.value);
+}
+
+std::string torn_at(size_t count, const char* why) {
+  return fmt::format("{} it cannot be followed: {}", after_entries(count), why);
 }
 
 }  // namespace
+
+std::string after_entries(size_t count) {
+  return fmt::format("after {} {}", count, count == 1 ? "entry" : "entries");
+}
 
 bool AddressSet::insert(VirtAddr address) {
   if (address.value == 0) return false;
@@ -48,7 +57,7 @@ std::string walk_chain(const Session& session, VirtAddr first, const Chain& chai
   VirtAddr last;
   try {
     for (VirtAddr at = first; at != chain.end && at.value != 0;) {
-      if (seen.size() >= kMostNodes) return fmt::format("it does not end after {} entries", seen.size());
+      if (seen.size() >= kMostNodes) return fmt::format("{} it does not end", after_entries(seen.size()));
       if (!seen.insert(at)) return loop_at(at, seen.size());
       // Read before it is shown: what is not there is no entry.
       last = at;
@@ -57,15 +66,42 @@ std::string walk_chain(const Session& session, VirtAddr first, const Chain& chai
       at = next;
     }
   } catch (const FaultError& error) {
-    return fmt::format("after {} entries it cannot be followed: {}", seen.size() - 1, error.what());
+    return torn_at(seen.size() - 1, error.what());
   }
   if (chain.end.value != 0 && seen.size() > 0 && first != chain.end) {
     // A list that ends in a null pointer was torn.
     const VirtAddr next{session.read_number(last + chain.next_offset, session.word_size(), &path)};
-    if (next.value == 0) return fmt::format("it is torn: the entry at {:#x} leads to 0", last.value);
+    if (next.value == 0)
+      return fmt::format("{} it is torn: the entry at {:#x} leads to 0", after_entries(seen.size()),
+                         last.value);
   }
   return {};
 }
+
+namespace {
+
+// What a torn list's end leads back to, in the list's order: as long as the entries agree on who follows
+// whom.
+std::vector<VirtAddr> entries_from_end(const Session& session, VirtAddr head, AddressSet& seen) {
+  const unsigned word = session.word_size();
+  std::vector<VirtAddr> entries;
+  try {
+    VirtAddr behind = head;
+    for (;;) {
+      const VirtAddr at{session.read_number(behind + word, word, nullptr)};
+      if (at == head || at.value == 0 || entries.size() >= kMostNodes) break;
+      if (VirtAddr{session.read_number(at, word, nullptr)} != behind || !seen.insert(at)) break;
+      entries.push_back(at);
+      behind = at;
+    }
+  } catch (const FaultError&) {
+    // As far as it goes: that the list is torn is said already.
+  }
+  std::reverse(entries.begin(), entries.end());
+  return entries;
+}
+
+}  // namespace
 
 std::string walk_list(const Session& session, VirtAddr head, const VisitNode& visit) {
   const Path path{Path::Step::name, "the list's head", 0, nullptr};
@@ -76,34 +112,82 @@ std::string walk_list(const Session& session, VirtAddr head, const VisitNode& vi
     return error.what();
   }
   if (first.value == 0) return {};  // never made a list of
-  return walk_chain(session, first, {0, head}, visit);
+  AddressSet seen;
+  std::string fault = walk_chain(session, first, {0, head}, [&](VirtAddr node) {
+    seen.insert(node);
+    return visit(node);
+  });
+  if (fault.empty()) return {};
+  const std::vector<VirtAddr> entries = entries_from_end(session, head, seen);
+  if (!entries.empty())
+    fault += fmt::format("; from its end on, {} more {} found", entries.size(),
+                         entries.size() == 1 ? "was" : "were");
+  for (const VirtAddr entry : entries)
+    if (!visit(entry)) break;
+  return fault;
 }
 
+namespace {
+
 // struct rb_node: the parent's pointer with the colour, then right, then left (include/linux/rbtree_types.h).
-std::string walk_tree(const Session& session, VirtAddr top, const VisitNode& visit) {
-  const unsigned word = session.word_size();
-  const Path path{Path::Step::name, "a node of the tree", 0, nullptr};
-  AddressSet seen;
-  std::vector<VirtAddr> above;
-  VirtAddr at = top;
-  try {
-    while (at.value != 0 || !above.empty()) {
-      for (; at.value != 0; at = VirtAddr{session.read_number(at + uint64_t{2} * word, word, &path)}) {
-        if (!seen.insert(at)) return loop_at(at, seen.size());
-        if (above.size() >= kMostTreeDepth)
-          return fmt::format("the tree is deeper than {} at {:#x}", kMostTreeDepth, at.value);
-        above.push_back(at);
-      }
-      at = above.back();
-      above.pop_back();
-      const VirtAddr right{session.read_number(at + word, word, &path)};
-      if (!visit(at)) return {};
-      at = right;
+class TreeWalk {
+ public:
+  TreeWalk(const Session& session, const VisitNode& visit) : session_(session), visit_(visit) {}
+
+  // A node that cannot be read costs what is below it alone.
+  std::string run(VirtAddr top) {
+    descend(top);
+    while (!above_.empty()) {
+      const Node node = above_.back();
+      above_.pop_back();
+      ++visited_;
+      if (!visit_(node.at)) break;
+      descend(node.right);
     }
-  } catch (const FaultError& error) {
-    return fmt::format("after {} entries it cannot be followed: {}", seen.size(), error.what());
+    if (faults_ > 1) fault_ += fmt::format("; {} more nodes neither", faults_ - 1);
+    return fault_;
   }
-  return {};
+
+ private:
+  struct Node {
+    VirtAddr at, right;
+  };
+
+  // Down to the leftmost.
+  void descend(VirtAddr at) {
+    const unsigned word = session_.word_size();
+    const Path path{Path::Step::name, "a node of the tree", 0, nullptr};
+    while (at.value != 0) {
+      if (above_.size() >= kMostTreeDepth)
+        return add_fault(fmt::format("the tree is deeper than {} at {:#x}", kMostTreeDepth, at.value));
+      if (!seen_.insert(at)) return add_fault(loop_at(at, visited_));
+      try {
+        const VirtAddr right{session_.read_number(at + word, word, &path)};
+        const VirtAddr left{session_.read_number(at + uint64_t{2} * word, word, &path)};
+        above_.push_back({at, right});
+        at = left;
+      } catch (const FaultError& error) {
+        return add_fault(torn_at(visited_, error.what()));
+      }
+    }
+  }
+  void add_fault(const std::string& text) {
+    if (faults_++ == 0) fault_ = text;
+  }
+
+  const Session& session_;
+  const VisitNode& visit_;
+  AddressSet seen_;
+  std::vector<Node> above_;
+  size_t visited_ = 0;
+  size_t faults_ = 0;
+  std::string fault_;
+};
+
+}  // namespace
+
+std::string walk_tree(const Session& session, VirtAddr top, const VisitNode& visit) {
+  return TreeWalk(session, visit).run(top);
 }
 
 type::Type type_by_word(const Session& session, std::string_view word) {

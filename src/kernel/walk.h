@@ -35,9 +35,12 @@ struct Chain {
   VirtAddr end;              ///< the pointer that ends it (0, or the head)
 };
 
+/// "after 1 entry", "after 2 entries": how far a walk came.
+std::string after_entries(size_t count);
 /// Goes from node to node. Returns why it stopped before the end, or nothing.
 std::string walk_chain(const Session& session, VirtAddr first, const Chain& chain, const VisitNode& visit);
-/// A list_head's nodes, without the head.
+/// A list_head's nodes, without the head. Where it is torn, those behind are found from its end, by their
+/// pointers to the one before.
 std::string walk_list(const Session& session, VirtAddr head, const VisitNode& visit);
 /// The nodes of a red-black tree in order, from its topmost on.
 std::string walk_tree(const Session& session, VirtAddr top, const VisitNode& visit);
@@ -45,6 +48,11 @@ std::string walk_tree(const Session& session, VirtAddr top, const VisitNode& vis
 using VisitEntry = std::function<bool(uint64_t first, uint64_t last, uint64_t entry)>;
 /// The entries below the pointer that a struct xarray begins with.
 std::string walk_xarray(const Session& session, uint64_t head, const VisitEntry& visit);
+/// The entry of one index, or 0 where there is none. Throws FaultError or NotFound where that cannot be told.
+uint64_t xarray_entry(const Session& session, uint64_t head, uint64_t index);
+/// Whether an entry is a number: the lowest bit is set (xa_mk_value), before 4.20 that above it; and which.
+bool is_number_entry(const Session& session, uint64_t entry);
+uint64_t number_of_entry(const Session& session, uint64_t entry);
 /// The entries below a maple tree's root pointer.
 std::string walk_maple(const Session& session, uint64_t root, const VisitEntry& visit);
 

@@ -91,7 +91,7 @@ void KernelSymbols::for_each(const VisitSymbol& visit) const {
       visit(symbol);
     });
   } catch (const FormatError&) {
-    // What came before has been shown; warnings() says that it is not all.
+    // What came before has been shown; is_damaged() says that it is not all.
   }
 }
 
@@ -99,10 +99,14 @@ bool KernelSymbols::functions_only() const {
   return kallsyms_ != nullptr && find("init_task").empty() && find("init_uts_ns").empty();
 }
 
-std::vector<std::string> KernelSymbols::warnings() const {
-  if (kallsyms_ == nullptr || kallsyms_->damaged() == 0) return {};
-  return {fmt::format("{} of the kernel's {} symbols are damaged, or not in the image", kallsyms_->damaged(),
-                      kallsyms_->size())};
+std::string KernelSymbols::why_incomplete() const {
+  return functions_only() ? "the kernel's table has functions only (CONFIG_KALLSYMS_ALL is off): give "
+                            "--symbols a vmlinux or System.map"
+                          : "";
+}
+
+bool KernelSymbols::is_damaged() const {
+  return kallsyms_ != nullptr && kallsyms_->damaged() != 0;
 }
 
 }  // namespace kvista::symbol

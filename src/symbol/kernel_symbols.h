@@ -28,10 +28,12 @@ class KernelSymbols {
   /// In the order of the first table that can be used. What is damaged is left out.
   void for_each(const VisitSymbol& visit) const;
 
+  /// The reason why a name may be missing that the kernel has; empty where there is none.
+  std::string why_incomplete() const;
   /// Whether the table has no variables: the kernel was built without CONFIG_KALLSYMS_ALL.
   bool functions_only() const;
-  /// What of the table is damaged, a sentence each.
-  std::vector<std::string> warnings() const;
+  /// Whether some of the table is damaged; the machine's warnings say what.
+  bool is_damaged() const;
 
  private:
   bool use_kallsyms(machine::Machine& machine);

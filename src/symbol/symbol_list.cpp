@@ -1,13 +1,24 @@
 #include "symbol/symbol_list.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <limits>
 #include <numeric>
+
+#include "base/error.h"
 
 namespace kvista::symbol {
 
 void SymbolListBuilder::add(VirtAddr address, char type, std::string_view name, std::string_view module) {
   auto& modules = list_.modules_;
-  if (modules.empty() || modules.back() != module) modules.emplace_back(module);
+  const bool is_new = modules.empty() || modules.back() != module;
+  if (is_new && modules.size() > std::numeric_limits<uint16_t>::max())
+    throw FormatError(fmt::format("the symbols are of more than {} modules", modules.size()), modules.size());
+  if (list_.names_.size() > std::numeric_limits<uint32_t>::max() - name.size())
+    throw FormatError(fmt::format("the names of symbols have more than {} bytes", list_.names_.size()),
+                      list_.names_.size());
+  if (is_new) modules.emplace_back(module);
   list_.entries_.push_back(
       {address, static_cast<uint32_t>(list_.names_.size()), static_cast<uint16_t>(modules.size() - 1), type});
   list_.names_.insert(list_.names_.end(), name.begin(), name.end());

@@ -45,6 +45,7 @@ class SymbolList {
 
 class SymbolListBuilder {
  public:
+  /// Throws FormatError for what no list can hold: more than 4 GiB of names, 65536 modules.
   void add(VirtAddr address, char type, std::string_view name, std::string_view module = {});
   SymbolList finish() &&;
 

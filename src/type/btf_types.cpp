@@ -72,7 +72,7 @@ void BtfTypes::describe_compound(const BtfType& type, TypeInfo& info) const {
   info.members.reserve(members.size());
   for (const decode::BtfMember& member : members) {
     Member own{member.name, type_of(member.type), member.bit_offset, member.bit_size};
-    if (own.bit_size == 0 && !type.flag) {
+    if (own.bit_size == 0 && !type.flag && member.type < btf_.end_id()) {
       // Before 5.0 (pahole 1.13) a bit-field's size was its integer's, and so was a part of its offset.
       const BtfType of = btf_.type(member.type);
       const auto integer = of.kind == BtfKind::integer ? btf_.integer(of) : decode::BtfInteger{};

@@ -34,6 +34,10 @@ class Layout {
     }
     const uint64_t whole = start + type.size() * kBits;
     if (end < whole && !type.members().empty()) add_gap(LayoutKind::padding, depth + 1, end, whole);
+    if (end > whole)
+      rows.push_back({LayoutKind::damaged, depth + 1,
+                      fmt::format("its members go on to {}, behind its end", (end + kBits - 1) / kBits),
+                      whole / kBits});
     rows.push_back({LayoutKind::close, depth, tail, start / kBits, type.size() * kBits});
   }
 
@@ -46,13 +50,23 @@ class Layout {
 
   // Where it ends, in bits.
   uint64_t add_member(const Member& member, uint64_t at, unsigned depth) {
-    const uint64_t size = member.type.size() * kBits;
-    if (is_nameless_compound(member.type)) {
+    uint64_t size = 0;
+    bool is_nameless = false;
+    try {
+      size = member.type.size() * kBits;
+      is_nameless = is_nameless_compound(member.type);
+      if (!is_nameless) rows.push_back(member_row(member, at, depth));
+    } catch (const FormatError& error) {
+      // The others are of use without it.
+      rows.push_back(
+          {LayoutKind::damaged, depth, fmt::format("{}: {}", member.name, error.what()), at / kBits});
+      return at;
+    }
+    if (is_nameless) {
       const char* word = member.type.kind() == Kind::union_type ? "union" : "struct";
       add_type(member.type, at, depth, word, member.name.empty() ? "}" : fmt::format("}} {}", member.name));
       return at + size;
     }
-    rows.push_back(member_row(member, at, depth));
     return at + (member.bit_size == 0 ? size : member.bit_size);
   }
 };

@@ -15,6 +15,7 @@ enum class LayoutKind : uint8_t {
   hole,     ///< bits that no member uses
   padding,  ///< the same at the end
   close,    ///< "} name": where and how large the member is that was opened
+  damaged,  ///< what makes no sense here: a sentence
 };
 
 struct LayoutRow {
@@ -28,7 +29,8 @@ struct LayoutRow {
 
 /// The row of one member that begins at `bit_offset`, counted from the start of the whole.
 LayoutRow member_row(const Member& member, uint64_t bit_offset, unsigned depth);
-/// The layout of a struct or union. Throws FormatError where its types are damaged or hold themselves.
+/// The layout of a struct or union. Throws FormatError where it is damaged itself, or has a member without a
+/// name that holds it.
 std::vector<LayoutRow> layout_of(Type type);
 
 }  // namespace kvista::type

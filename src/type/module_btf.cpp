@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <functional>
 #include <set>
 
 #include "base/cursor.h"
@@ -47,17 +48,26 @@ class ModuleWalk {
  public:
   ModuleWalk(machine::Machine& machine, const BtfTypes& kernel, const ModuleLayout& layout)
       : space_(machine.kernel_space()),
+        describe_state_(
+            [&image = machine.image()](image::PageState state) { return image.describe_state(state); }),
         order_(machine.image().traits().byte_order),
         kernel_(kernel),
         layout_(layout) {}
 
   // From the list's head on, up to the first thing that cannot be read.
-  void run(VirtAddr head, std::vector<ModuleTypes>& found) const {
+  void run(VirtAddr head, AllModuleTypes& found) const {
     std::set<VirtAddr> seen;
     for (VirtAddr at{word(head)}; at != head; at = VirtAddr{word(at)}) {
-      if (!seen.insert(at).second || seen.size() > kMostModules)
-        throw NotFound(fmt::format("the list of modules does not end: it comes back to {:#x}", at.value));
-      add(VirtAddr{at.value - layout_.list}, found);
+      if (seen.size() >= kMostModules)
+        throw NotFound(fmt::format("the list btf_modules does not end after {} entries", seen.size()));
+      if (!seen.insert(at).second)
+        throw NotFound(fmt::format("the list btf_modules comes back to {:#x} after {} entries: a loop",
+                                   at.value, seen.size()));
+      try {
+        add(VirtAddr{at.value - layout_.list}, found.modules);
+      } catch (const Error& error) {
+        if (found.fault.empty()) found.fault = error.what();  // the others are of use without it
+      }
     }
   }
 
@@ -67,7 +77,7 @@ class ModuleWalk {
     if (got.done == out.size()) return;
     throw NotFound(
         fmt::format("{:#x} is {}", (at + got.done).value,
-                    got.end == machine::WalkEnd::mapped ? describe(got.state) : describe(got.end)));
+                    got.end == machine::WalkEnd::mapped ? describe_state_(got.state) : describe(got.end)));
   }
   uint64_t word(VirtAddr at) const {
     std::array<std::byte, 8> bytes{};
@@ -85,12 +95,17 @@ class ModuleWalk {
     if (size > kMostBytes)
       throw NotFound(fmt::format("the types of module {} have an absurd size, {}", text, size));
     std::vector<std::byte> bytes(size);
-    read(VirtAddr{word(btf + layout_.data)}, bytes);
-    found.push_back(
-        {text, std::make_unique<BtfTypes>(std::move(bytes), order_, kernel_.word_size(), &kernel_)});
+    try {
+      read(VirtAddr{word(btf + layout_.data)}, bytes);
+      found.push_back(
+          {text, std::make_unique<BtfTypes>(std::move(bytes), order_, kernel_.word_size(), &kernel_)});
+    } catch (const Error& error) {
+      throw NotFound(fmt::format("those of module {}: {}", text, error.what()));
+    }
   }
 
   machine::AddressSpace space_;
+  std::function<std::string(image::PageState)> describe_state_;
   ByteOrder order_;
   const BtfTypes& kernel_;
   ModuleLayout layout_;
@@ -103,10 +118,11 @@ AllModuleTypes read_module_types(machine::Machine& machine, const BtfTypes& kern
   const auto layout = module_layout(kernel);
   if (!layout) return all;
   try {
-    ModuleWalk(machine, kernel, *layout).run(machine.symbol("btf_modules"), all.modules);
+    ModuleWalk(machine, kernel, *layout).run(machine.symbol("btf_modules"), all);
   } catch (const Error& error) {
-    all.fault = fmt::format("not all modules' types (BTF) can be read: {}", error.what());
+    if (all.fault.empty()) all.fault = error.what();
   }
+  if (!all.fault.empty()) all.fault = fmt::format("not all modules' types (BTF) can be read: {}", all.fault);
   return all;
 }
 

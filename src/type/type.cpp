@@ -14,7 +14,8 @@ constexpr unsigned kMostDeclared = 4096;  // types in one declaration: prototype
 constexpr size_t kMostMembers = 100'000;  // of one type, with those of members without a name
 
 [[noreturn]] void fail_cyclic(Type type) {
-  throw FormatError(fmt::format("type {} ({}) leads to itself", type.id(), type.name()), type.id());
+  const std::string name = type.name().empty() ? "" : fmt::format(" ({})", type.name());
+  throw FormatError(fmt::format("type {}{} leads to itself", type.id(), name), type.id());
 }
 
 using MembersByName = std::unordered_map<std::string_view, FoundMember>;

@@ -174,6 +174,8 @@ void parse_symbols(Words& words, Description& out) {
   const std::string verb = words.next();
   if (verb == "file") {
     out.symbols.file = true;
+  } else if (verb == "functions") {
+    out.symbols.functions_only = true;
   } else if (verb == "none" || verb == "all") {
     out.symbols.none = verb == "none";
   } else if (verb == "encoding") {
@@ -202,9 +204,79 @@ void parse_btf(Words& words, Description& out) {
       out.btf->future_kind = true;
     else if (word == "damaged")
       out.btf->magic_damaged = true;
+    else if (word == "cyclic")
+      out.btf->cyclic = true;
+    else if (word == "wrong_sizes")
+      out.btf->wrong_sizes = true;
     else
       throw DescriptionError(fmt::format("btf {}: unknown", word));
   }
+}
+
+void parse_task(Words& words, Description& out) {
+  TaskLine task;
+  words.number("pid", task.pid);
+  words.number("of", task.process);
+  words.number("ppid", task.parent);
+  words.number("cpu", task.cpu);
+  words.number("vsz", task.vsz);
+  words.number("rss", task.rss);
+  words.number("start", task.start);
+  words.number("utime", task.utime);
+  words.number("stime", task.stime);
+  if (const auto comm = words.option("comm")) task.comm = *comm;
+  if (const auto state = words.option("state")) task.state = *state;
+  task.is_running = words.word("running");
+  task.is_kernel_thread = words.word("kernel");
+  out.objects.tasks.push_back(std::move(task));
+}
+
+void parse_module(Words& words, Description& out) {
+  constexpr std::array<std::pair<std::string_view, unsigned>, 4> kStates = {
+      {{"live", 0}, {"coming", 1}, {"going", 2}, {"unformed", 3}}};
+  ModuleLine module;
+  words.number("size", module.size);
+  words.number("used", module.used);
+  words.number("taints", module.taints);
+  if (const auto state = words.option("state")) module.state = choose(kStates, *state);
+  if (auto names = words.option("symbols"))
+    for (; !names->empty(); names->erase(0, std::min(names->find(','), names->size() - 1) + 1))
+      module.symbols.push_back(names->substr(0, names->find(',')));
+  module.has_types = words.word("types");
+  module.name = words.next();
+  out.objects.modules.push_back(std::move(module));
+}
+
+// "task:1.tasks.next", "symbol:modules+8".
+ObjectPlace parse_place(std::string text) {
+  ObjectPlace place;
+  if (const size_t plus = text.find('+'); plus != std::string::npos) {
+    place.offset = parse_size(text.substr(plus + 1));
+    text.erase(plus);
+  }
+  const size_t dot = std::min(text.find('.'), text.size());
+  place.object = text.substr(0, dot);
+  if (dot < text.size()) place.member = text.substr(dot + 1);
+  return place;
+}
+
+void parse_object(Words& words, Description& out) {
+  ObjectDamage damage;
+  const std::string verb = words.next();
+  if (verb == "missing") {
+    damage.place = parse_place(words.next());
+    damage.is_missing = true;
+  } else if (verb == "set") {
+    const auto [place, value] = split(words.next(), '=');
+    damage.place = parse_place(place);
+    if (value.find(':') == std::string::npos)
+      damage.value = parse_size(value);
+    else
+      damage.target = parse_place(value);
+  } else {
+    throw DescriptionError(fmt::format("object {}: unknown", verb));
+  }
+  out.objects.damage.push_back(std::move(damage));
 }
 
 void parse_config(Words& words, Description& out) {
@@ -267,6 +339,7 @@ void parse_kdump(Words& words, Description& out) {
     return;
   }
   words.number("version", kdump.version);
+  words.number("level", kdump.level);
   words.number("words", kdump.word_size);
   words.number("split", kdump.parts);
   if (const auto pages = words.option("pages")) kdump.pages_written = parse_size(*pages);
@@ -432,7 +505,7 @@ void parse_entry_of(Words& words, Description& out) {
   parse_entry(kind, words, out);
 }
 
-constexpr std::array<std::pair<std::string_view, Statement>, 32> kStatements = {{
+constexpr std::array<std::pair<std::string_view, Statement>, 35> kStatements = {{
     {"machine", parse_machine},
     {"ram", [](Words& words, Description& out) { out.ram = parse_ranges(words); }},
     {"release", [](Words& words, Description& out) { out.release = words.next(); }},
@@ -444,6 +517,9 @@ constexpr std::array<std::pair<std::string_view, Statement>, 32> kStatements = {
     {"note", parse_note},
     {"symbols", parse_symbols},
     {"btf", parse_btf},
+    {"task", parse_task},
+    {"module", parse_module},
+    {"object", parse_object},
     {"config", parse_config},
     {"log", parse_log},
     {"segments", parse_segments},

@@ -55,6 +55,7 @@ enum class FileFormat {
 
 struct KdumpLine {
   unsigned version = 6;
+  unsigned level = 0;  ///< the dump level that it says it was made with
   unsigned word_size = 8;
   ByteOrder byte_order = ByteOrder::little;
   std::string machine = "x86_64";
@@ -113,6 +114,7 @@ struct SymbolLines {
   std::map<std::string, uint64_t> addresses;  ///< what the table says instead
   unsigned extra = 300;
   bool file = false;               ///< also a System.map beside the image, as OUT.map
+  bool functions_only = false;     ///< no variables: CONFIG_KALLSYMS_ALL is off
   std::optional<uint64_t> damage;  ///< where in the names 32 bytes are overwritten
 };
 
@@ -121,6 +123,53 @@ struct BtfLine {
   bool unnamed = false;        ///< no symbols lead there
   bool future_kind = false;    ///< a type of a kind that is not known yet stands at the end
   bool magic_damaged = false;  ///< its header is overwritten
+  bool cyclic = false;         ///< some types lead to themselves
+  bool wrong_sizes = false;    ///< some types have sizes that cannot be
+};
+
+struct TaskLine {
+  uint64_t pid = 1;
+  std::optional<uint64_t> process;  ///< whose thread it is; nothing: a process
+  uint64_t parent = 0;
+  std::string comm = "task";
+  unsigned cpu = 0;
+  std::string state = "S";                   ///< as in /proc/PID/stat
+  bool is_running = false;                   ///< it is its CPU's current task
+  bool is_kernel_thread = false;             ///< it has no memory of its own
+  uint64_t vsz = 0, rss = 0;                 ///< bytes
+  uint64_t start = 0, utime = 0, stime = 0;  ///< nanoseconds
+};
+
+struct ModuleLine {
+  std::string name;
+  uint64_t size = 0x4000;
+  unsigned state = 0;
+  uint64_t used = 0, taints = 0;
+  std::vector<std::string> symbols;
+  bool has_types = false;
+};
+
+/// A place in an object, "task:1.tasks.next" or "symbol:modules+8".
+struct ObjectPlace {
+  std::string object;  ///< "task:1"
+  std::string member;  ///< "tasks.next"; empty: the object
+  uint64_t offset = 0;
+};
+
+/// What is wrong with an object.
+struct ObjectDamage {
+  ObjectPlace place;
+  uint64_t value = 0;                 ///< that it holds ...
+  std::optional<ObjectPlace> target;  ///< ... or leads to
+  bool is_missing = false;            ///< its page is not in the image
+};
+
+/// What a kernel has beside its memory map: tasks, modules, a clock.
+struct ObjectLines {
+  std::vector<TaskLine> tasks;
+  std::vector<ModuleLine> modules;
+  std::vector<ObjectDamage> damage;
+  bool empty() const { return tasks.empty() && modules.empty(); }
 };
 
 /// The kernel's configuration: what it says, and where it is.
@@ -196,6 +245,7 @@ struct Description {
   SymbolLines symbols;
   ConfigLines config;
   std::optional<BtfLine> btf;
+  ObjectLines objects;
   SectionRoots section_roots = SectionRoots::value;
   std::optional<unsigned> section_bits;  ///< of the kernel itself, not of the note
   unsigned memory_map_leaf = 2;

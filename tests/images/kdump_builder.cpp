@@ -86,7 +86,7 @@ Bytes sub_header(const KdumpDescription& kdump) {
   };
   const auto [start, end] = kdump.split.value_or(std::pair<uint64_t, uint64_t>{});
   out.word(0);
-  out.u32(0);
+  out.u32(kdump.dump_level);
   if (kdump.version >= 2) {
     out.u32(kdump.split ? 1 : 0);
     out.word(start);

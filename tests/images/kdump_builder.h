@@ -27,6 +27,7 @@ struct KdumpDescription {
   std::string machine = "x86_64";
   uint32_t block_size = 4096;
   uint32_t status = 0;
+  uint32_t dump_level = 0;
   uint64_t seconds = 1700000000;
   /// Pages are compressed with these in turn; none: they are not compressed.
   std::vector<codec::Codec> codecs = {codec::Codec::zlib};

@@ -54,6 +54,7 @@ Kernel::Kernel(Description description)
   place_variables();
   place_sections();
   map_memory();
+  place_objects();
   build_memory_map(*this);
   place_config();
   place_btf();
@@ -63,6 +64,7 @@ Kernel::Kernel(Description description)
   memory_.write(image_phys(place("linux_banner", 64)),
                 std::string_view(fmt::format("Linux version {} (builder@test)", release())));
   write_extra_entries();
+  damage_objects();
 }
 
 bool Kernel::is_ram(uint64_t phys) const {
@@ -269,6 +271,7 @@ std::vector<Symbol> Kernel::kallsyms_symbols() const {
   for (const auto& [name, address] : symbols_) {
     const auto lie = lies.find(name);
     const bool text_symbol = name == "_text" || name == "_stext";
+    if (description_.symbols.functions_only && !text_symbol && name != "_end") continue;
     if (!description_.symbols.omit.contains(name))
       all.push_back({name, text_symbol ? 'T' : 'D', lie == lies.end() ? address : lie->second});
   }

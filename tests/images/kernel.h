@@ -20,6 +20,13 @@ inline constexpr uint64_t kLinkedText = 0xffffffff81000000;
 inline constexpr uint64_t kImageSize = uint64_t{4} << 20;  ///< of this kernel: _text to _end
 inline constexpr uint64_t kMaxNodes = 1024;
 
+/// An object of a known type in the kernel's memory.
+struct PlacedObject {
+  std::string type;  ///< "struct task_struct"; empty: only its bytes are known
+  uint64_t phys = 0;
+  uint64_t virt = 0;
+};
+
 class Kernel {
  public:
   explicit Kernel(Description description);
@@ -57,8 +64,17 @@ class Kernel {
   const std::vector<std::pair<std::string, std::string>>& log_note() const { return log_note_; }
   std::string release() const { return description_.release.value_or(std::string(layout().release)); }
 
+  /// An object that the description asked for, by its name there: "task:1", "symbol:modules".
+  PlacedObject object(const std::string& name) const;
+  void keep(const std::string& name, PlacedObject object) { objects_[name] = std::move(object); }
   /// Takes physical memory behind the kernel image.
   uint64_t allocate(uint64_t size, uint64_t alignment = kPage);
+  /// What a symbol table says of something that is elsewhere.
+  void name(std::string_view symbol, uint64_t address) { symbols_[std::string(symbol)] = address; }
+  /// The page at `phys` is left out of a dump.
+  void leave_out(uint64_t phys) {
+    description_.kdump.excluded.push_back({phys / kPage * kPage, (phys / kPage + 1) * kPage});
+  }
   /// Takes room in the kernel image's data and gives it a name. Returns its virtual address.
   uint64_t place(std::string_view name, uint64_t size, uint64_t alignment = 8);
   void put64(uint64_t image_virt, uint64_t value) { memory_.put64(image_phys(image_virt), value); }
@@ -76,6 +92,8 @@ class Kernel {
   void place_sections();
   void place_kallsyms();
   void place_btf();
+  void place_objects();
+  void damage_objects();
   void place_addresses(const std::vector<Symbol>& all);
   void write_extra_entries();
   void write_entry(const ExtraEntry& entry);
@@ -93,6 +111,7 @@ class Kernel {
   uint64_t next_in_image_;
   std::map<std::string, uint64_t, std::less<>> symbols_;
   std::vector<std::pair<std::string, std::string>> log_note_;
+  std::map<std::string, PlacedObject> objects_;
   PageTables tables_;
 };
 

@@ -1,6 +1,7 @@
 // The types of a described kernel.
 #include "images/btf_builder.h"
 #include "images/kernel.h"
+#include "images/kernel_types.h"
 
 namespace kvista::test {
 namespace {
@@ -33,13 +34,50 @@ BtfBuilder sample_types() {
   return types;
 }
 
+// What no compiler writes. A type's number is one more than that of the type before it.
+void add_cyclic(BtfBuilder& types) {
+  const uint32_t word = types.integer("cyclic_word", 8);
+  types.reference(8, "endless", word + 1);
+  types.array(word + 2, word, 2);
+  const uint32_t definition = types.reference(8, "endless_array", word + 2);
+  types.structure("matryoshka", 16, {{"count", word, 0}, {"inner", definition + 1, 64}});
+  types.structure("nameless_matryoshka", 16, {{"count", word, 0}, {"", definition + 2, 64}});
+  const uint32_t chain = types.structure("has_endless", 16, {{"next", word + 1, 0}, {"array", word + 2, 64}});
+  types.variable("endless_variable", word + 1);
+  types.reference(8, "ping", chain + 3);
+  types.reference(10, "", chain + 2);
+  types.prototype(chain + 4, {{"itself", chain + 4, 0}});
+  types.reference(12, "endless_function", chain + 4);
+}
+
+void add_wrong_sizes(BtfBuilder& types) {
+  const uint32_t word = types.integer("sized_word", 8);
+  types.structure("too_small", 4, {{"first", word, 0}, {"second", word, 64}});
+  types.structure("far_member", 16, {{"near", word, 0}, {"far", word, 0xfffffff0}});
+  const uint32_t wide = types.array(word, word, 0xffffffff);
+  const uint32_t wider = types.array(wide, word, 0xffffffff);
+  types.structure("huge_array", 8, {{"all", types.array(wider, word, 0xffffffff), 0}});
+  types.structure("many_elements", 16, {{"all", wide, 0}});
+  types.structure("wide_bits", 8, {{"bits", word, 0, 255}});
+  types.structure("no_such_type", 8, {{"member", 0x00ffffff, 0}});
+  const uint32_t odd = types.integer("odd_number", 7);
+  types.structure("odd_member", 8, {{"odd", odd, 0}});
+}
+
 }  // namespace
+
+BtfBuilder btf_of(const Description& description) {
+  BtfBuilder types = description.objects.empty() ? sample_types() : kernel_types().btf();
+  const BtfLine line = description.btf.value_or(BtfLine());
+  if (line.cyclic) add_cyclic(types);
+  if (line.wrong_sizes) add_wrong_sizes(types);
+  if (line.future_kind) types.add("future", 25, 0, 0);
+  return types;
+}
 
 void Kernel::place_btf() {
   if (!description_.btf) return;
-  BtfBuilder types = sample_types();
-  if (description_.btf->future_kind) types.add("future", 25, 0, 0);
-  const auto bytes = types.build();
+  const auto bytes = btf_of(description_).build();
   const uint64_t at = place("__start_BTF", bytes.size(), kPage);
   memory_.write(image_phys(at), bytes);
   symbols_["__stop_BTF"] = at + bytes.size();

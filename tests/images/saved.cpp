@@ -53,6 +53,7 @@ KdumpDescription kdump_of(const Saved& saved, const KdumpLine& line) {
   constexpr uint32_t kIncomplete = 8;
   KdumpDescription kdump;
   kdump.version = line.version;
+  kdump.dump_level = line.level;
   kdump.word_size = line.word_size;
   kdump.byte_order = line.byte_order;
   kdump.machine = line.machine;

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/error.h"
+
 namespace kvista::symbol {
 namespace {
 
@@ -91,6 +93,17 @@ TEST(SymbolList, KeepsNamesThatItWasLent) {
   const SymbolList list = std::move(builder).finish();
   ASSERT_EQ(list.find("borrowed").size(), 1U);
   EXPECT_EQ(list.find("borrowed")[0].module, "module");
+}
+
+TEST(SymbolList, RefusesMoreModulesThanItCanNumber) {
+  SymbolListBuilder builder;
+  constexpr unsigned kMost = 1 << 16;
+  for (unsigned i = 0; i < kMost; ++i) builder.add(VirtAddr{i + 1}, 't', "init", "m" + std::to_string(i));
+  EXPECT_THROW(builder.add(VirtAddr{1}, 't', "init", "one more"), FormatError);
+  builder.add(VirtAddr{2}, 't', "exit", "m65535");
+  const SymbolList list = std::move(builder).finish();
+  EXPECT_EQ(list.size(), kMost + 1);
+  EXPECT_EQ(list.find("exit").at(0).module, "m65535");
 }
 
 }  // namespace

@@ -105,8 +105,8 @@ TEST(Type, CyclesAndAbsurdSizesAreErrorsAndNothingWorse) {
   const auto failure = [&](auto act) { return test::failure_of<FormatError>(act); };
   EXPECT_EQ(failure([&] { Type(&types, 2).resolved(); }), "type 2 (self) leads to itself");
   EXPECT_EQ(failure([&] { Type(&types, 3).size(); }), "type 3 is larger than any memory");
-  EXPECT_EQ(failure([&] { Type(&types, 8).size(); }), "type 8 () leads to itself");
-  EXPECT_EQ(failure([&] { Type(&types, 8).declaration("x"); }), "type 8 () leads to itself");
+  EXPECT_EQ(failure([&] { Type(&types, 8).size(); }), "type 8 leads to itself");
+  EXPECT_EQ(failure([&] { Type(&types, 8).declaration("x"); }), "type 8 leads to itself");
   EXPECT_EQ(failure([&] { Type(&types, 6).find_member("x"); }), "type 6 (knot) leads to itself");
   EXPECT_EQ(failure([&] { Type(&types, 7).resolved(); }), "BTF refers to type 99, and has 8");
 }
@@ -121,7 +121,7 @@ TEST(Type, WhatGrowsWithoutEndIsAnError) {
   builder.structure("", 8, {{"x", i, 0}});
   const BtfTypes types = types_of(builder);
   EXPECT_EQ(test::failure_of<FormatError>([&] { Type(&types, 2).declaration("f"); }),
-            "type 2 () leads to itself");
+            "type 2 leads to itself");
   EXPECT_EQ(test::failure_of<FormatError>([&] { Type(&types, 3).find_member("y"); }).substr(0, 5), "type ");
 }
 

@@ -1,0 +1,86 @@
+#include "images/kernel_types.h"
+
+namespace kvista::test {
+namespace {
+
+// A task has three pages, so that each can be missing by itself: its state, what it is, its name.
+constexpr std::string_view kTypes = R"(
+typedef unsigned long long u64;
+typedef int pid_t;
+struct list_head { struct list_head *next; struct list_head *prev; };
+struct hlist_node { struct hlist_node *next; struct hlist_node **pprev; };
+struct hlist_head { struct hlist_node *first; };
+struct rb_node { unsigned long __rb_parent_color; struct rb_node *rb_right; struct rb_node *rb_left; };
+struct rb_root { struct rb_node *rb_node; };
+struct rb_root_cached { struct rb_root rb_root; struct rb_node *rb_leftmost; };
+struct atomic_counter { int counter; };
+typedef struct atomic_counter atomic_t;
+struct atomic_long_counter { long counter; };
+typedef struct atomic_long_counter atomic_long_t;
+struct cpumask { unsigned long bits[4]; };
+struct percpu_counter { unsigned int lock; long long count; struct list_head list; int *counters; };
+
+struct xarray { unsigned int xa_lock; unsigned int xa_flags; void *xa_head; };
+struct xa_node {
+  unsigned char shift; unsigned char offset; unsigned char count; unsigned char nr_values;
+  struct xa_node *parent; struct xarray *array; struct list_head private_list;
+  void *slots[64]; unsigned long tags[3];
+};
+struct idr { struct xarray idr_rt; unsigned int idr_base; unsigned int idr_next; };
+enum maple_type { maple_dense, maple_leaf_64, maple_range_64, maple_arange_64 };
+struct maple_range_64 { struct maple_pnode *parent; unsigned long pivot[15]; void *slot[16]; };
+struct maple_arange_64 {
+  struct maple_pnode *parent; unsigned long pivot[9]; void *slot[10]; unsigned long gap[10];
+};
+struct maple_tree { unsigned int ma_lock; unsigned int ma_flags; void *ma_root; };
+
+enum mm_counter { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES, NR_MM_COUNTERS };
+struct mm_struct { struct maple_tree mm_mt; unsigned long total_vm; struct percpu_counter rss_stat[4]; };
+struct signal_struct { int nr_threads; struct list_head thread_head; };
+struct pid { unsigned int level; struct hlist_head tasks[4]; };
+struct pid_namespace { struct idr idr; unsigned int pid_allocated; };
+struct thread_info { unsigned long flags; unsigned long syscall_work; unsigned int status; unsigned int cpu; };
+struct task_struct {
+  struct thread_info thread_info; unsigned int __state; unsigned int flags; char sched[4096];
+  struct list_head tasks; struct mm_struct *mm; int exit_state; pid_t pid; pid_t tgid;
+  struct task_struct *real_parent; struct pid *thread_pid; struct hlist_node pid_links[4];
+  struct list_head thread_node; u64 utime; u64 stime; u64 start_time; char locks[4096];
+  char comm[16]; struct signal_struct *signal;
+};
+struct rq { unsigned int nr_running; struct task_struct *curr; struct task_struct *idle; };
+
+enum module_state { MODULE_STATE_LIVE, MODULE_STATE_COMING, MODULE_STATE_GOING, MODULE_STATE_UNFORMED };
+struct elf64_sym {
+  unsigned int st_name; unsigned char st_info; unsigned char st_other; unsigned short st_shndx;
+  unsigned long st_value; unsigned long st_size;
+};
+struct mod_kallsyms { struct elf64_sym *symtab; unsigned int num_symtab; char *strtab; char *typetab; };
+struct kernel_symbol { int value_offset; int name_offset; int namespace_offset; };
+struct module_memory { void *base; unsigned int size; };
+struct module {
+  enum module_state state; struct list_head list; char name[56]; struct kernel_symbol *syms;
+  unsigned int num_syms; unsigned long taints; struct module_memory mem[7]; struct mod_kallsyms *kallsyms;
+  atomic_t refcnt;
+};
+struct taint_flag { char c_true; char c_false; unsigned char module; };
+struct btf { void *data; unsigned int data_size; char name[56]; };
+struct btf_module { struct list_head list; struct btf *btf; struct module *module; };
+
+struct new_utsname {
+  char sysname[65]; char nodename[65]; char release[65]; char version[65]; char machine[65];
+  char domainname[65];
+};
+struct uts_namespace { struct new_utsname name; };
+struct timespec64 { long tv_sec; long tv_nsec; };
+struct timekeeper { unsigned long xtime_sec; struct timespec64 wall_to_monotonic; long long offs_boot; };
+struct tk_data { unsigned int seq; struct timekeeper timekeeper; };
+)";
+
+}  // namespace
+
+const TypeBook& kernel_types() {
+  static const TypeBook kBook(kTypes);
+  return kBook;
+}
+
+}  // namespace kvista::test
