@@ -87,10 +87,11 @@ CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
   return sub;
 }
 
-// One that ends with "=" is what values begin with.
+// One that ends with "=" is what values begin with; behind a colon stands more of it ("zstd:3").
 bool is_choice(const std::string& value, const OptionSpec& option) {
-  return std::any_of(option.choices.begin(), option.choices.end(),
-                     [&](const std::string& choice) { return choice == value || choice.ends_with('='); });
+  return std::any_of(option.choices.begin(), option.choices.end(), [&](const std::string& choice) {
+    return choice == value || choice.ends_with('=') || value.starts_with(choice + ":");
+  });
 }
 
 bool fits(const std::string& value, const OptionSpec& option) {

@@ -332,7 +332,7 @@ void Session::fail_unknown(std::string_view name) const {
 }
 
 void Session::fail_untyped(const std::string& name, std::string_view example) const {
-  if (types().kernel() == nullptr)
+  if (types().own().empty())
     throw NotFound(fmt::format("the type of {} is not known: {}", name, types().why_none()));
   throw UsageError(fmt::format("the type of {} is not known: say it, as in {}", name,
                                fmt::format(fmt::runtime(example), name)));
