@@ -71,6 +71,7 @@ const OptionSpec& image_option();
 /// What all commands that look at an image take: --json ...
 std::span<const OptionSpec> output_options();
 
+Command make_convert();
 Command make_dmesg();
 Command make_dump();
 Command make_enum();

@@ -1,6 +1,8 @@
 // kvista dump: saves a kernel's memory without the pages that are not wanted.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <csignal>
@@ -11,7 +13,7 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "codec/compress.h"
-#include "dump/kdump_writer.h"
+#include "dump/writer.h"
 
 namespace kvista::cli {
 namespace {
@@ -21,6 +23,8 @@ using dump::DumpResult;
 using dump::Format;
 
 constexpr uint64_t kPageSize = 4096;
+constexpr unsigned kMostSegments = 65533;
+constexpr unsigned kUsualSegments = 60000;
 
 struct CodecChoice {
   const char* name;  // in --compress
@@ -48,6 +52,10 @@ TableSpec summary_spec() {
            {"lost", "pages lost", Type::integer, "pages", "pages that it should hold, and does not"},
            {"protected", "kept against their struct page", Type::integer, "pages",
             "pages of the kernel image and the memory map whose struct pages say that they can go"},
+           {"joined", "room for what is left out", Type::integer, "pages",
+            "of an ELF core file: pages that are left out, and have room in it all the same, because "
+            "segments are "
+            "scarce"},
            {"bytes", "size", Type::integer, "bytes", "where the dump ends in the file"},
            {"complete", "complete", Type::boolean, "", "whether nothing is lost"}}};
 }
@@ -109,26 +117,34 @@ void choose_compression(const Invocation& invocation, DumpRequest& request) {
   if (given > 1) throw UsageError("more than one compression is asked for (--compress, -c, -l, -p, -z)");
 }
 
-// The source, where it is an operand, and the output.
+// The source, where it is an operand, and the outputs.
 struct Operands {
   std::optional<std::string> source;
-  std::string output;
+  std::vector<std::string> outputs;
 };
 
-Operands operands_of(const Invocation& invocation, Format format) {
-  const auto& given = invocation.operands;
-  const bool has_image = !invocation.images.empty();
-  const size_t most = has_image ? 1 : 2;
-  if (given.size() > most)
-    throw UsageError(fmt::format("{}: expected IN OUT, or with -c IMAGE only OUT", given.back()));
-  if (given.size() == most) {
-    if (given.back() == "-" && format != Format::flattened)
-      throw UsageError("standard output cannot be gone back in: -F writes a stream to it");
-    return {has_image ? std::nullopt : std::optional(given.front()), given.back()};
+Operands operands_of(const Invocation& invocation) {
+  const bool flattened = invocation.flag("--flattened");
+  const bool split = invocation.flag("--split");
+  Operands found;
+  found.outputs = invocation.operands;
+  // A stream may go to standard output, so that one operand is the image.
+  if (invocation.images.empty() && (found.outputs.size() > 1 || (flattened && !found.outputs.empty()))) {
+    found.source = found.outputs.front();
+    found.outputs.erase(found.outputs.begin());
   }
-  if (format != Format::flattened)
+  if (found.outputs.empty() && flattened) found.outputs.emplace_back("-");
+  if (found.outputs.empty() || (invocation.images.empty() && !found.source))
     throw UsageError("expected IN and OUT: the image, and the file to write (-F writes to standard output)");
-  return {given.empty() ? std::nullopt : std::optional(given.front()), "-"};
+  if (!split && found.outputs.size() > 1)
+    throw UsageError(
+        fmt::format("{}: expected IN OUT, or with -c IMAGE only OUT; --split writes several files",
+                    found.outputs.back()));
+  if (split && found.outputs.size() < 2) throw UsageError("--split: expected two files to write, or more");
+  const auto is_stdout = std::find(found.outputs.begin(), found.outputs.end(), "-") != found.outputs.end();
+  if (is_stdout && !flattened)
+    throw UsageError("standard output cannot be gone back in: -F writes a stream to it");
+  return found;
 }
 
 // -f would empty the image before it is read.
@@ -143,7 +159,7 @@ void refuse_source(const std::vector<std::string>& images, const std::string& ou
 }
 
 std::string describe_compression(const DumpRequest& request) {
-  if (!request.codec) return "none";
+  if (!request.codec || request.format == Format::elf) return "none";
   const int level = request.compression.value_or(codec::levels_of(*request.codec).usual);
   return level == 0 ? codec::describe(*request.codec)
                     : fmt::format("{}:{}", codec::describe(*request.codec), level);
@@ -170,50 +186,62 @@ void add_missing_pages(const image::MemoryImage& image, const DumpResult& result
                         result.planned, result.failure));
 }
 
-Report report_of(const kernel::Session& session, const DumpRequest& request, const DumpResult& result) {
-  Report report{"dump", {{summary_spec(), {}}, {classes_spec(), {}}, {missing_spec(), {}}}, {}, {}};
-  report.tables[0].rows.push_back({request.output, dump::describe(request.format), uint64_t{result.level},
-                                   describe_compression(request), result.frames, result.planned,
-                                   result.written, result.zeros, result.lost(), result.protected_frames,
-                                   result.bytes, result.lost() == 0 && result.failure.empty()});
+Report report_of(const char* command, const kernel::Session& session, const DumpRequest& request,
+                 const DumpResult& result) {
+  Report report{command, {{summary_spec(), {}}, {classes_spec(), {}}, {missing_spec(), {}}}, {}, {}};
+  const bool is_elf = request.format == Format::elf;
+  report.tables[0].rows.push_back(
+      {fmt::format("{}", fmt::join(request.outputs, " ")), dump::describe_format(request),
+       uint64_t{result.level}, describe_compression(request), result.frames, result.planned, result.written,
+       result.zeros, result.lost(), result.protected_frames, is_elf ? Cell(result.joined) : Cell{},
+       result.bytes, result.lost() == 0 && result.failure.empty()});
   add_classes(result, report.tables[1]);
   report.warnings = result.warnings;
   add_missing_pages(session.image(), result, report);
-  report.to_stderr = request.output == "-";
+  report.to_stderr = request.outputs.front() == "-";
   return report;
 }
 
 DumpRequest request_of(const Invocation& invocation) {
   DumpRequest request;
-  request.format = invocation.flag("--flattened") ? Format::flattened : Format::kdump;
+  request.format = invocation.flag("--elf") ? Format::elf : Format::kdump;
+  request.flattened = invocation.flag("--flattened");
   request.overwrite = invocation.flag("-f");
   request.level = number_option(invocation, "--level", 0, pages::kLevels - 1, 0);
+  request.max_segments = number_option(invocation, "--max-segments", 1, kMostSegments, kUsualSegments);
   request.threads = threads_option(invocation);
   request.timestamp = static_cast<uint64_t>(std::time(nullptr));
   choose_compression(invocation, request);
+  if (request.format == Format::kdump) {
+    if (invocation.value("--max-segments")) throw UsageError("--max-segments is about ELF core files (-E)");
+    if (invocation.flag("--split") && request.flattened)
+      throw UsageError("--split and -F: a stream is one file");
+    return request;
+  }
+  if (invocation.flag("--split")) throw UsageError("--split and -E: an ELF core file cannot be split");
+  for (const char* option : {"--compress", "-c", "-l", "-p", "-z"})
+    if (request.codec && invocation.options.contains(option))
+      throw UsageError(fmt::format("{} and -E: an ELF core file holds its pages as they are", option));
   return request;
 }
 
-Report run(const Invocation& invocation) {
-  DumpRequest request = request_of(invocation);
-  const Operands operands = operands_of(invocation, request.format);
-  request.output = operands.output;
+Report run(const char* command, const Invocation& invocation, DumpRequest request) {
+  const Operands operands = operands_of(invocation);
+  request.outputs = operands.outputs;
   // A reader that went away, and a limit on the size of files, are errors like a full disk.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   Invocation of_source = invocation;
   if (operands.source) of_source.images = {*operands.source};
-  refuse_source(of_source.images, request.output);
+  for (const std::string& output : request.outputs) refuse_source(of_source.images, output);
   return with_session(of_source, [&](const kernel::Session& session) {
     Progress progress("copying", kPageSize, invocation.flag("--quiet"));
     request.progress = [&](uint64_t done, uint64_t planned) { progress.show(done, planned); };
-    return report_of(session, request, dump::write_kdump(session, request));
+    return report_of(command, session, request, dump::write_dump(session, request));
   });
 }
 
-}  // namespace
-
-Command make_dump() {
+std::vector<OptionSpec> dump_options() {
   std::vector<OptionSpec> options = {
       {"--level", "LEVEL",
        "leave out: 1 zero pages, 2 cache, 4 all cache, 8 user data, 16 free pages; their sum, 0 (the "
@@ -230,22 +258,49 @@ Command make_dump() {
       {"-l", "", "short for --compress lzo"},
       {"-p", "", "short for --compress snappy"},
       {"-z", "", "short for --compress zstd"},
+      {"--elf", "", "an ELF core file, not compressed, and not kdump-compressed", false, 'E'},
+      {"--max-segments", "N", "of an ELF core file; 1 to 65533, default: 60000"},
       {"--flattened", "", "as a stream that becomes a dump (makedumpfile -R); to standard output without OUT",
        false, 'F'},
+      {"--split", "", "write several files OUT at the same time, each with a part of the pages"},
       {"-f", "", "overwrite OUT"},
       {"--threads", "N", "work with N threads; default: as many as there are CPUs"},
   };
   for (OptionSpec& option : machine_options()) options.push_back(std::move(option));
+  return options;
+}
+
+}  // namespace
+
+Command make_dump() {
   return {
       "dump",
       "save a kernel's memory, without the pages that are not wanted",
       "kvista dump -d 31 /proc/vmcore /var/crash/dump\n  save what the kernel itself had in memory when it "
       "crashed",
       {{"IN", "the image: /proc/vmcore, or a dump in any format that is read; with -c it is left out"},
-       {"OUT", "the file to write, kdump-compressed; it must not exist"}},
-      options,
+       {"OUT", "the file to write; it must not exist", false, {}, true}},
+      dump_options(),
       {summary_spec(), classes_spec(), missing_spec()},
-      run};
+      [](const Invocation& invocation) { return run("dump", invocation, request_of(invocation)); }};
+}
+
+Command make_convert() {
+  return {"convert",
+          "write a dump in another format: compressed, ELF, as one file or several",
+          "kvista convert vmcore.flat vmcore\n  the dump that a stream becomes; kvista -c PART1 -c PART2 "
+          "convert OUT "
+          "puts the parts of a split dump together, and -E makes it an ELF core file",
+          {{"IN", "the image, in any format that is read; with -c it is left out"},
+           {"OUT", "the file to write; it must not exist", false, {}, true}},
+          dump_options(),
+          {summary_spec(), classes_spec(), missing_spec()},
+          [](const Invocation& invocation) {
+            DumpRequest request = request_of(invocation);
+            // All that is there needs no word of the kernel.
+            request.every_page = request.level == 0;
+            return run("convert", invocation, request);
+          }};
 }
 
 }  // namespace kvista::cli

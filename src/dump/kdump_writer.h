@@ -1,14 +1,12 @@
 // Writes kdump-compressed files, in the order that docs/dump-writer.md gives.
 #pragma once
 
+#include "dump/plan.h"
 #include "dump/request.h"
-#include "kernel/session.h"
 
 namespace kvista::dump {
 
-/// Writes the dump of the session's kernel. Where the output takes no more after pages were planned, the
-/// result says so (`failure`), and what is written stays an incomplete dump. Throws an Error where no page
-/// could be saved at all.
-DumpResult write_kdump(const kernel::Session& session, const DumpRequest& request);
+/// As write_dump(), in one file or split into several.
+DumpResult write_kdump(DumpPlan& plan, const DumpRequest& request);
 
 }  // namespace kvista::dump

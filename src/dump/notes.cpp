@@ -14,7 +14,6 @@ namespace kvista::dump {
 namespace {
 
 constexpr std::string_view kVmcoreinfo = "VMCOREINFO";
-constexpr std::string_view kEraseinfo = "ERASEINFO";
 constexpr uint32_t kPrstatus = 1;  // NT_PRSTATUS
 constexpr uint64_t kNoteHeader = 12;
 // A note of one CPU has KiB: what is longer is damage.
@@ -26,6 +25,22 @@ constexpr uint64_t padded(uint64_t size) {
 }
 
 }  // namespace
+
+uint64_t note_head_size(std::string_view name) {
+  return kNoteHeader + padded(name.size() + 1);
+}
+
+std::vector<std::byte> note_bytes(std::string_view name, uint32_t type, std::span<const std::byte> descriptor,
+                                  ByteOrder order) {
+  const uint64_t head = note_head_size(name);
+  std::vector<std::byte> bytes(head + padded(descriptor.size()));
+  store(bytes.data(), static_cast<uint32_t>(name.size() + 1), order);
+  store(&bytes[4], static_cast<uint32_t>(descriptor.size()), order);
+  store(&bytes[8], type, order);
+  std::memcpy(&bytes[kNoteHeader], name.data(), name.size());
+  std::copy(descriptor.begin(), descriptor.end(), bytes.begin() + static_cast<ptrdiff_t>(head));
+  return bytes;
+}
 
 Notes::Notes(const image::MemoryImage& image, std::string vmcoreinfo)
     : image_(image), text_(std::move(vmcoreinfo)) {
@@ -41,13 +56,9 @@ Notes::Notes(const image::MemoryImage& image, std::string vmcoreinfo)
   if (!text_.empty()) entries_.push_back({{std::string(kVmcoreinfo), 0, 0, text_.size()}, true});
 }
 
-uint64_t Notes::head_size(const Entry& entry) {
-  return kNoteHeader + padded(entry.note.name.size() + 1);
-}
-
 uint64_t Notes::size() const {
   uint64_t size = 0;
-  for (const Entry& entry : entries_) size += head_size(entry) + padded(entry.note.size);
+  for (const Entry& entry : entries_) size += note_head_size(entry.note.name) + padded(entry.note.size);
   return size;
 }
 
@@ -59,31 +70,19 @@ uint32_t Notes::cpus() const {
 
 image::FilePart Notes::vmcoreinfo(uint64_t offset) const {
   for (const Entry& entry : entries_) {
-    if (entry.note.name == kVmcoreinfo) return {offset + head_size(entry), entry.note.size};
-    offset += head_size(entry) + padded(entry.note.size);
+    if (entry.note.name == kVmcoreinfo) return {offset + note_head_size(entry.note.name), entry.note.size};
+    offset += note_head_size(entry.note.name) + padded(entry.note.size);
   }
   return {};
 }
 
-std::vector<std::byte> Notes::head_of(const Entry& entry) const {
-  const ByteOrder order = image_.traits().byte_order;
-  std::vector<std::byte> head(head_size(entry));
-  store(head.data(), static_cast<uint32_t>(entry.note.name.size() + 1), order);
-  store(&head[4], static_cast<uint32_t>(entry.note.size), order);
-  store(&head[8], entry.note.type, order);
-  std::memcpy(&head[kNoteHeader], entry.note.name.data(), entry.note.name.size());
-  return head;
-}
-
 void Notes::write(Output& output, uint64_t offset) const {
   for (const Entry& entry : entries_) {
-    std::vector<std::byte> bytes = head_of(entry);
     const auto text = std::as_bytes(std::span(text_));
-    const auto descriptor =
+    auto descriptor =
         entry.own ? std::vector(text.begin(), text.end()) : image_.read_note(entry.note, entry.note.size);
-    bytes.insert(bytes.end(), descriptor.begin(), descriptor.end());
-    // Also what the source's file is too short for.
-    bytes.resize(head_size(entry) + padded(entry.note.size));
+    descriptor.resize(entry.note.size);  // also what the source's file is too short for
+    const auto bytes = note_bytes(entry.note.name, entry.note.type, descriptor, image_.traits().byte_order);
     output.write(offset, bytes);
     offset += bytes.size();
   }

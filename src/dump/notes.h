@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dump/output.h"
@@ -10,6 +12,12 @@
 #include "image/memory_image.h"
 
 namespace kvista::dump {
+
+/// A note as core files have it.
+std::vector<std::byte> note_bytes(std::string_view name, uint32_t type, std::span<const std::byte> descriptor,
+                                  ByteOrder order);
+/// The bytes before its descriptor.
+uint64_t note_head_size(std::string_view name);
 
 /// What is written one after another as the dump's notes. CPU notes of large machines are tens of MB: they
 /// are read when they are written.
@@ -33,14 +41,12 @@ class Notes {
     image::Note note;
     bool own = false;  // the text that was given, and not a note of the image
   };
-  static uint64_t head_size(const Entry& entry);
-  std::vector<std::byte> head_of(const Entry& entry) const;
-
   const image::MemoryImage& image_;
   std::string text_;
   std::vector<Entry> entries_;
 };
 
+inline constexpr std::string_view kEraseinfo = "ERASEINFO";
 /// What the source says was erased in it; empty where that is nothing.
 std::vector<std::byte> eraseinfo_of(const image::MemoryImage& image);
 

@@ -89,6 +89,7 @@ class FileOutput final : public Output {
   }
 
   bool can_read() const override { return true; }
+  bool has_holes() const override { return true; }
 
   void read(uint64_t offset, std::span<std::byte> bytes) const override {
     while (!bytes.empty()) {
@@ -146,7 +147,8 @@ class FlattenedOutput final : public Output {
     send_head(offset, bytes.size());
     send(bytes);
   }
-  // What no record gives is zeros, if anything comes behind it; something always does.
+  // What no record gives is zeros in the file that the stream becomes, if anything comes behind it; something
+  // always does.
   void reserve(uint64_t /*offset*/, uint64_t /*size*/) override {}
   void sync() override { target_.sync(); }
   void end() override { send_head(UINT64_MAX, UINT64_MAX); }
@@ -178,12 +180,9 @@ void Output::read(uint64_t /*offset*/, std::span<std::byte> /*bytes*/) const {
   throw OutputFailed("this output cannot be read back");
 }
 
-std::unique_ptr<Output> create_file(const std::string& path, bool overwrite) {
+std::unique_ptr<Output> create_output(const std::string& path, bool flattened, bool overwrite) {
+  if (flattened) return std::make_unique<FlattenedOutput>(path, overwrite);
   return std::make_unique<FileOutput>(path, overwrite);
-}
-
-std::unique_ptr<Output> create_flattened(const std::string& path, bool overwrite) {
-  return std::make_unique<FlattenedOutput>(path, overwrite);
 }
 
 }  // namespace kvista::dump

@@ -31,18 +31,16 @@ class Output {
   virtual bool can_read() const { return false; }
   /// Reads back bytes that were written or reserved. Only where can_read(). Safe from several threads.
   virtual void read(uint64_t offset, std::span<std::byte> bytes) const;
+  /// Whether what is not written, before the end, is read as zeros.
+  virtual bool has_holes() const { return false; }
   /// All that was written is safe on the disk after this.
   virtual void sync() = 0;
   /// Nothing more comes.
   virtual void end() = 0;
 };
 
-/// A file of its own, made with mode 0600. Throws AccessError where it exists and `overwrite` is not set, or
-/// cannot be made.
-std::unique_ptr<Output> create_file(const std::string& path, bool overwrite);
-
-/// makedumpfile's flattened format, to a file or, where `path` is "-", to standard output. Throws as
-/// create_file.
-std::unique_ptr<Output> create_flattened(const std::string& path, bool overwrite);
+/// Makes a file of its own, with mode 0600; with `flattened` one of makedumpfile's records, for which "-" is
+/// standard output. Throws AccessError where it exists and `overwrite` is not set, or cannot be made.
+std::unique_ptr<Output> create_output(const std::string& path, bool flattened, bool overwrite);
 
 }  // namespace kvista::dump

@@ -1,6 +1,7 @@
 #include "dump/page_copier.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/bits.h"
 #include "pages/frame_scan.h"
@@ -20,9 +21,11 @@ PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Cod
       page_shift_(page_shift),
       packed_(compressor_ ? compressor_->bound(size_t{1} << page_shift) : 0) {}
 
-CopiedChunk PageCopier::copy(Pfn first, std::span<const std::byte> bits) {
+CopiedChunk PageCopier::copy(Pfn first, std::vector<std::byte> bits) {
   CopiedChunk chunk;
-  for_each_run(bits, [&](uint64_t from, uint64_t to) {
+  chunk.first = first;
+  chunk.bits = std::move(bits);
+  for_each_run(chunk.bits, [&](uint64_t from, uint64_t to) {
     for (uint64_t at = from; at < to; at += kMostAtOnce)
       copy_run(first + at, std::min(kMostAtOnce, to - at), chunk);
   });

@@ -22,10 +22,12 @@ struct CopiedPage {
   uint32_t size = 0;  ///< of its bytes; 0 for zero and missing
 };
 
-/// Pages of consecutive descriptors.
+/// Pages of the frames from `first` on whose bits are set.
 struct CopiedChunk {
-  std::vector<CopiedPage> pages;
-  std::vector<std::byte> bytes;  ///< of those that have any, back to back
+  Pfn first;
+  std::vector<std::byte> bits;
+  std::vector<CopiedPage> pages;  ///< one for each bit that is set
+  std::vector<std::byte> bytes;   ///< of those that have any, back to back
   std::array<uint64_t, image::kPageStateCount> missing{};
 };
 
@@ -37,7 +39,7 @@ class PageCopier {
              unsigned page_shift);
 
   /// The pages whose bits are set, of the frames from `first` on.
-  CopiedChunk copy(Pfn first, std::span<const std::byte> bits);
+  CopiedChunk copy(Pfn first, std::vector<std::byte> bits);
 
  private:
   void copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk);

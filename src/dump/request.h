@@ -15,15 +15,19 @@
 namespace kvista::dump {
 
 enum class Format : uint8_t {
-  kdump,      ///< kdump-compressed, version 6
-  flattened,  ///< the same as a stream of records (makedumpfile -F)
+  kdump,  ///< kdump-compressed, version 6
+  elf,    ///< an ELF core file, not compressed
 };
-const char* describe(Format format);
 
 struct DumpRequest {
-  std::string output;  ///< "-": standard output, of a flattened dump only
+  /// "-": standard output, of a flattened dump only. Several: each gets a part of the pages, for
+  /// kdump-compressed dumps that are not flattened.
+  std::vector<std::string> outputs;
   bool overwrite = false;
   Format format = Format::kdump;
+  bool flattened = false;   ///< as a stream of records that becomes the dump (makedumpfile -F)
+  bool every_page = false;  ///< all that the image holds: no struct page is looked at, and the level is 0
+  uint64_t max_segments = 60000;      ///< of an ELF core file
   unsigned level = 0;                 ///< makedumpfile's -d
   std::optional<codec::Codec> codec;  ///< none: pages are stored as they are
   std::optional<int> compression;     ///< the codec's level; nothing: its fastest
@@ -62,10 +66,14 @@ struct DumpResult : PageCounts {
   uint64_t zeros = 0;                                      ///< of them, how many share the page of zeros
   std::array<uint64_t, image::kPageStateCount> missing{};  ///< planned, and not to be read, by why
   uint64_t bytes = 0;                                      ///< how large the dump is
+  uint64_t joined = 0;  ///< pages that were left out, and have room in an ELF core file all the same
   std::string failure;  ///< why the dump is incomplete; empty: it is complete
   std::vector<std::string> warnings;
 
   uint64_t lost() const { return planned - written; }
 };
+
+/// The format in words: "kdump-compressed v6, flattened".
+std::string describe_format(const DumpRequest& request);
 
 }  // namespace kvista::dump

@@ -16,9 +16,9 @@ std::span<Byte> within(std::span<Byte> bits, uint64_t at, uint64_t size) {
 
 }  // namespace
 
-SecondBitmap::SecondBitmap(Output& output, uint64_t offset, uint64_t size)
+SecondBitmap::SecondBitmap(Output* output, uint64_t offset, uint64_t size)
     : output_(output), offset_(offset), size_(size) {
-  if (size <= kMostInMemory || !output.can_read()) kept_.resize(size);
+  if (size <= kMostInMemory || output == nullptr || !output->can_read()) kept_.resize(size);
 }
 
 void SecondBitmap::put(uint64_t at, std::span<const std::byte> bits) {
@@ -28,20 +28,20 @@ void SecondBitmap::put(uint64_t at, std::span<const std::byte> bits) {
     return;
   }
   const std::lock_guard lock(mutex_);
-  output_.write(offset_ + at, bits);
+  output_->write(offset_ + at, bits);
 }
 
 void SecondBitmap::get(uint64_t at, std::span<std::byte> bits) const {
   const auto there = within(bits, at, size_);
   std::fill(bits.begin() + static_cast<ptrdiff_t>(there.size()), bits.end(), std::byte{0});
   if (kept_.empty())
-    output_.read(offset_ + at, there);
+    output_->read(offset_ + at, there);
   else
     std::copy_n(kept_.begin() + static_cast<ptrdiff_t>(at), there.size(), there.begin());
 }
 
 void SecondBitmap::store() {
-  if (!kept_.empty()) output_.write(offset_, kept_);
+  if (!kept_.empty() && output_ != nullptr) output_->write(offset_, kept_);
 }
 
 }  // namespace kvista::dump

@@ -15,17 +15,17 @@ namespace kvista::dump {
 /// Pieces are written and read from several threads, each piece by one at a time.
 class SecondBitmap {
  public:
-  /// `size` bytes, which belong at `offset` of the output. What is put behind them, of frames that are no
-  /// memory, is dropped, and reads as not kept.
-  SecondBitmap(Output& output, uint64_t offset, uint64_t size);
+  /// `size` bytes, which belong at `offset` of the output, or nowhere (null): then they stay in memory. What
+  /// is put behind them, of frames that are no memory, is dropped, and reads as not kept.
+  SecondBitmap(Output* output, uint64_t offset, uint64_t size);
 
   void put(uint64_t at, std::span<const std::byte> bits);
   void get(uint64_t at, std::span<std::byte> bits) const;
-  /// From here on all of it is in the output.
+  /// From here on all of it is in the output, if there is one.
   void store();
 
  private:
-  Output& output_;
+  Output* output_;
   uint64_t offset_;
   uint64_t size_;
   std::mutex mutex_;             // an output is for one thread

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "base/cursor.h"
 #include "base/error.h"
@@ -73,8 +74,8 @@ FileHeader parse_file_header(const File& file, ElfCore& core) {
   in.word();   // e_entry
   header.phoff = in.word();
   header.shoff = in.word();
-  in.skip(4);  // e_flags
-  in.u16();    // e_ehsize: QEMU 7.2 writes 8 here
+  core.flags = in.u32();
+  in.u16();  // e_ehsize: QEMU 7.2 writes 8 here
   header.phentsize = in.u16();
   header.phnum = in.u16();
   if (!in.ok())
@@ -238,6 +239,62 @@ std::vector<Note> read_note_list(const File& file, ByteOrder order, uint64_t off
   Note note;
   while (reader.next(note)) notes.push_back(note);
   return notes;
+}
+
+namespace {
+
+// Numbers one after another, in a byte order; words have the machine's size.
+class Packer {
+ public:
+  Packer(ByteOrder order, unsigned word_size) : order_(order), word_size_(word_size) {}
+
+  template <typename Number>
+  Packer& put(Number number) {
+    bytes_.resize(bytes_.size() + sizeof(Number));
+    store(&bytes_[bytes_.size() - sizeof(Number)], number, order_);
+    return *this;
+  }
+  Packer& word(uint64_t number) {
+    return word_size_ == 8 ? put<uint64_t>(number) : put(static_cast<uint32_t>(number));
+  }
+  std::vector<std::byte> take() { return std::move(bytes_); }
+
+ private:
+  ByteOrder order_;
+  unsigned word_size_;
+  std::vector<std::byte> bytes_;
+};
+
+constexpr uint32_t kReadWriteExecute = 7;  // p_flags
+
+}  // namespace
+
+std::vector<std::byte> elf_header_bytes(const ElfCore& core, uint16_t count) {
+  Packer out(core.byte_order, core.word_size);
+  for (const int byte : {0x7f, int{'E'}, int{'L'}, int{'F'}, core.word_size == 8 ? 2 : 1,
+                         core.byte_order == ByteOrder::little ? 1 : 2, 1})
+    out.put(static_cast<uint8_t>(byte));
+  for (size_t i = 7; i < kIdentSize; ++i) out.put(uint8_t{0});
+  out.put(kTypeCore).put(core.machine).put(uint32_t{1});
+  out.word(0).word(elf_header_size(core.word_size)).word(0).put(core.flags);
+  out.put(static_cast<uint16_t>(elf_header_size(core.word_size)));
+  out.put(static_cast<uint16_t>(program_header_size(core.word_size))).put(count);
+  return out.put(uint16_t{0}).put(uint16_t{0}).put(uint16_t{0}).take();
+}
+
+std::vector<std::byte> program_header_bytes(const ProgramHeader& header, ByteOrder order,
+                                            unsigned word_size) {
+  const uint32_t flags = header.type == kPtLoad ? kReadWriteExecute : 0;
+  Packer out(order, word_size);
+  out.put(header.type);
+  if (word_size == 8) out.put(flags);
+  out.word(header.offset)
+      .word(header.vaddr)
+      .word(header.paddr)
+      .word(header.file_size)
+      .word(header.memory_size);
+  if (word_size == 4) out.put(flags);
+  return out.word(0).take();  // p_align
 }
 
 }  // namespace kvista::image

@@ -15,6 +15,9 @@ namespace kvista::image {
 inline constexpr uint32_t kPtLoad = 1;
 inline constexpr uint32_t kPtNote = 4;
 
+/// A bit of e_flags: the writer ran out of room (makedumpfile's DUMP_ELF_INCOMPLETE).
+inline constexpr uint32_t kElfIncomplete = 1;
+
 struct ProgramHeader {
   uint32_t type = 0;
   uint64_t offset = 0;
@@ -28,6 +31,7 @@ struct ElfCore {
   ByteOrder byte_order = ByteOrder::little;
   unsigned word_size = 8;
   uint16_t machine = 0;
+  uint32_t flags = 0;  ///< e_flags
   std::vector<ProgramHeader> program_headers;
   std::vector<Note> notes;
   std::vector<std::string> warnings;
@@ -43,5 +47,16 @@ ElfCore read_elf_core(const File& file, uint64_t size);
 
 /// The ELF notes in `size` bytes of the file at `offset`, as far as they make sense and are there.
 std::vector<Note> read_note_list(const File& file, ByteOrder order, uint64_t offset, uint64_t size);
+
+/// Sizes of the ELF header, and of a program header.
+constexpr uint64_t elf_header_size(unsigned word_size) {
+  return word_size == 8 ? 64 : 52;
+}
+constexpr uint64_t program_header_size(unsigned word_size) {
+  return word_size == 8 ? 56 : 32;
+}
+/// The ELF header of a core file with `count` program headers right behind it.
+std::vector<std::byte> elf_header_bytes(const ElfCore& core, uint16_t count);
+std::vector<std::byte> program_header_bytes(const ProgramHeader& header, ByteOrder order, unsigned word_size);
 
 }  // namespace kvista::image

@@ -3,20 +3,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <utility>
 
 #include "base/error.h"
 #include "image/extent_image.h"
+#include "image/own_note.h"
 
 namespace kvista::image {
 namespace {
 
 // /proc/kcore gives -1 for what has no one physical address (its vmalloc area).
 constexpr uint64_t kNoPhysicalAddress = UINT64_MAX;
+constexpr uint64_t kAllLevels = 31;
 
 bool has_physical_address(const ProgramHeader& ph, unsigned word_size) {
   return ph.paddr != kNoPhysicalAddress && !(word_size == 4 && ph.paddr == UINT32_MAX);
+}
+
+// Where no bit of e_flags has a meaning of the architecture's own, makedumpfile's mark is one.
+bool has_no_flags(uint16_t machine) {
+  constexpr std::array<uint16_t, 3> kWithout = {62, 183, 22};  // x86_64, arm64, s390
+  return std::find(kWithout.begin(), kWithout.end(), machine) != kWithout.end();
 }
 
 // QEMU and libvirt write p_vaddr = p_paddr, or 0, when they dump without paging: that says nothing.
@@ -50,9 +59,18 @@ class ElfImage final : public ExtentImage {
   ElfImage(File opened, ElfCore core) : ExtentImage(std::move(opened)) {
     traits_ = {file().path(), "ELF core", core.byte_order, core.word_size, core.machine, false};
     ElfMemory memory = map_segments(core, file().size());
-    set_extents(std::move(memory.extents));
     segments_ = std::move(memory.segments);
     warnings_ = std::move(memory.warnings);
+    const auto own = find_own_note(file(), core);
+    const bool incomplete = (core.flags & kElfIncomplete) != 0 && (own || has_no_flags(core.machine));
+    if (own) {
+      traits_.dump_level = static_cast<unsigned>(own->dump_level & kAllLevels);
+      memory.extents = complete_extents(file(), core.byte_order, *own, memory.extents, incomplete, warnings_);
+      // It speaks of this file alone.
+      std::erase_if(core.notes, [](const Note& note) { return note.name == kOwnNoteName; });
+    }
+    if (incomplete) warnings_.emplace_back("the dump is incomplete: its writer did not reach the end");
+    set_extents(std::move(memory.extents));
     notes_ = std::move(core.notes);
     if (ram_.empty())
       throw FormatError(

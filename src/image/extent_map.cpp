@@ -12,8 +12,14 @@ namespace {
 // The part of `extent` from `skip` bytes on.
 Extent without_front(const Extent& extent, uint64_t skip) {
   const auto left = [skip](uint64_t n) { return n > skip ? n - skip : 0; };
-  return {extent.start + skip, extent.size - skip, left(extent.file_size), left(extent.available),
-          extent.offset + skip};
+  return {extent.start + skip,    extent.size - skip,   left(extent.file_size),
+          left(extent.available), extent.offset + skip, extent.rest};
+}
+
+// How much of an extent was to be held: also what is known to be zeros, and what was lost.
+uint64_t meant_to_be_held(const Extent& extent) {
+  const bool is_left_out = extent.rest == PageState::absent || extent.rest == PageState::excluded;
+  return is_left_out ? extent.file_size : extent.size;
 }
 
 // The first `part` bytes of each extent; what touches is one range.
@@ -57,9 +63,9 @@ std::vector<PhysRange> ExtentMap::stored() const {
 void ExtentMap::clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const {
   clear_outside(first, page_shift, bits, [this](PhysAddr at) {
     auto extent = std::partition_point(extents_.begin(), extents_.end(),
-                                       [&](const Extent& e) { return e.start + e.file_size <= at; });
-    while (extent != extents_.end() && extent->file_size == 0) ++extent;
-    return extent == extents_.end() ? PhysRange{} : PhysRange{extent->start, extent->file_size};
+                                       [&](const Extent& e) { return e.start + meant_to_be_held(e) <= at; });
+    while (extent != extents_.end() && meant_to_be_held(*extent) == 0) ++extent;
+    return extent == extents_.end() ? PhysRange{} : PhysRange{extent->start, meant_to_be_held(*extent)};
   });
 }
 
@@ -72,7 +78,7 @@ ExtentMap::Place ExtentMap::find(PhysAddr address) const {
   if (into >= extent.size) return {};
   if (into < extent.available) return {PageState::present, extent.offset + into, extent.available - into};
   if (into < extent.file_size) return {PageState::lost, 0, extent.file_size - into};
-  return {PageState::absent, 0, extent.size - into};
+  return {extent.rest, 0, extent.size - into};
 }
 
 }  // namespace kvista::image

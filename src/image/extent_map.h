@@ -20,6 +20,7 @@ struct Extent {
   uint64_t file_size = 0;
   uint64_t available = 0;
   uint64_t offset = 0;
+  PageState rest = PageState::absent;  ///< of what is behind file_size
   PhysAddr end() const { return start + size; }
 };
 
@@ -57,16 +58,21 @@ class ExtentMap {
 };
 
 /// Reads memory as `extents` say where it is: `read_at(offset, part)` gives a ReadResult of bytes that stand
-/// in one piece.
+/// in one piece. What is known to be zeros is read as such.
 template <typename ReadAt>
 ReadResult read_extents(const ExtentMap& extents, PhysAddr address, std::span<std::byte> out,
                         ReadAt read_at) {
   size_t done = 0;
   while (done < out.size()) {
     const auto place = extents.find(address + done);
+    const auto part = out.subspan(done, std::min<uint64_t>(place.size, out.size() - done));
+    if (place.state == PageState::zero_elided) {
+      std::fill(part.begin(), part.end(), std::byte{0});
+      done += part.size();
+      continue;
+    }
     if (place.state != PageState::present) return {done, place.state};
-    const ReadResult result =
-        read_at(place.offset, out.subspan(done, std::min<uint64_t>(place.size, out.size() - done)));
+    const ReadResult result = read_at(place.offset, part);
     done += result.done;
     if (result.state != PageState::present) return {done, result.state};
   }

@@ -176,18 +176,16 @@ class KdumpImage final : public MemoryImage {
       if (place.offset < part.file.size())
         notes_.push_back({name, 0, place.offset, std::min(place.size, part.file.size() - place.offset)});
     };
-    add("VMCOREINFO", part.header.vmcoreinfo);
-    add("ERASEINFO", part.header.eraseinfo);
     const FilePart& list = part.header.notes;
-    if (list.size == 0) return;
-    if (list.offset >= part.file.size()) {
+    if (list.size != 0 && list.offset >= part.file.size())
       warnings_.push_back(
           fmt::format("the notes at offset {:#x} are beyond the end of the file", list.offset));
-      return;
-    }
-    for (const Note& note : read_note_list(part.file, part.header.byte_order, list.offset, list.size))
-      // The sub header names one of them again.
-      if (note.name != "VMCOREINFO" || note.offset != part.header.vmcoreinfo.offset) notes_.push_back(note);
+    else if (list.size != 0)
+      notes_ = read_note_list(part.file, part.header.byte_order, list.offset, list.size);
+    // The sub header most often names one of them again.
+    const auto is_named = [&](const Note& note) { return note.offset == part.header.vmcoreinfo.offset; };
+    if (std::none_of(notes_.begin(), notes_.end(), is_named)) add("VMCOREINFO", part.header.vmcoreinfo);
+    add("ERASEINFO", part.header.eraseinfo);
   }
 
   const Part* part_of(Pfn pfn) const {

@@ -1,4 +1,5 @@
 // Dumps of described kernels: what is in them, page by page, and what is said of what is not.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -10,8 +11,8 @@
 #include <map>
 
 #include "codec/codec.h"
-#include "dump/kdump_writer.h"
 #include "dump/output.h"
+#include "dump/writer.h"
 #include "image/open.h"
 #include "images/image.h"
 #include "images/temporary.h"
@@ -50,7 +51,7 @@ class Dumps : public testing::Test {
 
   DumpRequest request(unsigned level) const {
     DumpRequest request;
-    request.output = directory_.file("dump");
+    request.outputs = {directory_.file("dump")};
     request.overwrite = true;
     request.level = level;
     request.codec = codec::Codec::zstd;
@@ -58,7 +59,7 @@ class Dumps : public testing::Test {
     return request;
   }
 
-  DumpResult dump(const DumpRequest& wanted) const { return write_kdump(open(source_path_), wanted); }
+  DumpResult dump(const DumpRequest& wanted) const { return write_dump(open(source_path_), wanted); }
 
   // What the page of frame `pfn` is in the image, and its bytes.
   static std::pair<PageState, std::vector<std::byte>> page(const image::MemoryImage& image, uint64_t pfn) {
@@ -121,16 +122,16 @@ TEST_F(Dumps, AreTheSameWithEveryCodecAndFormatAndNumberOfThreads) {
        {std::optional<codec::Codec>(), std::optional(codec::Codec::zlib), std::optional(codec::Codec::lzo),
         std::optional(codec::Codec::snappy), std::optional(codec::Codec::zstd)}) {
     if (codec && !codec::is_available(*codec)) continue;
-    for (const Format format : {Format::kdump, Format::flattened}) {
+    for (const bool flattened : {false, true}) {
       for (const unsigned threads : {1U, 3U}) {
         SCOPED_TRACE(testing::Message() << (codec ? codec::describe(*codec) : "none") << ' '
-                                        << describe(format) << ' ' << threads);
+                                        << (flattened ? "flattened " : "") << threads);
         DumpRequest wanted = request(31);
         wanted.codec = codec;
-        wanted.format = format;
+        wanted.flattened = flattened;
         wanted.threads = threads;
         EXPECT_EQ(dump(wanted).lost(), 0U);
-        expect_right_pages(wanted.output, 31);
+        expect_right_pages(wanted.outputs.front(), 31);
       }
     }
   }
@@ -141,7 +142,7 @@ TEST_F(Dumps, OneThreadAndManyWriteTheSameBytes) {
     DumpRequest wanted = request(0);
     wanted.threads = threads;
     dump(wanted);
-    std::ifstream in(wanted.output, std::ios::binary);
+    std::ifstream in(wanted.outputs.front(), std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
   };
   EXPECT_EQ(bytes_with(1), bytes_with(4));
@@ -151,8 +152,8 @@ TEST_F(Dumps, OfDumpsLeaveOutMore) {
   DumpRequest first = request(16);
   dump(first);
   const std::string between = directory_.file("between");
-  std::filesystem::rename(first.output, between);
-  const DumpResult second = write_kdump(open(between), request(9));
+  std::filesystem::rename(first.outputs.front(), between);
+  const DumpResult second = write_dump(open(between), request(9));
   EXPECT_EQ(second.level, 25U);
   expect_right_pages(directory_.file("dump"), 25);
 }
@@ -203,11 +204,11 @@ TEST_F(Dumps, OfTornImagesSayWhatIsLost) {
   const DumpResult result = dump(request(0));
   EXPECT_GT(result.missing.at(static_cast<size_t>(PageState::lost)), 90U);
   EXPECT_EQ(result.lost(), result.missing.at(static_cast<size_t>(PageState::lost)));
-  for (const Format format : {Format::kdump, Format::flattened}) {
+  for (const bool flattened : {false, true}) {
     DumpRequest wanted = request(0);
-    wanted.format = format;
+    wanted.flattened = flattened;
     dump(wanted);
-    const auto saved = image::open_image(wanted.output);
+    const auto saved = image::open_image(wanted.outputs.front());
     const auto last = saved->ram().back().end().value / kPageSize - 1;
     EXPECT_NE(page(*saved, last).first, PageState::present);
     EXPECT_NE(page(*saved, last).first, PageState::excluded);
@@ -227,6 +228,84 @@ TEST_F(Dumps, DoNotOverwriteUnasked) {
   wanted.overwrite = false;
   EXPECT_THAT(test::failure_of<AccessError>([&] { dump(wanted); }), HasSubstr("-f overwrites it"));
   EXPECT_EQ(std::filesystem::file_size(directory_.file("dump")), 8U);
+}
+
+// Zeros behind p_filesz, left-out pages without a segment, and where segments are scarce with one.
+TEST_F(Dumps, AreElfCoreFiles) {
+  for (const bool flattened : {false, true}) {
+    for (const unsigned level : {0U, 1U, 2U, 8U, 31U}) {
+      for (const uint64_t segments : {60000U, 40U, 9U}) {
+        SCOPED_TRACE(testing::Message() << level << ' ' << segments << ' ' << flattened);
+        DumpRequest wanted = request(level);
+        wanted.format = Format::elf;
+        wanted.flattened = flattened;
+        wanted.max_segments = segments;
+        const DumpResult result = dump(wanted);
+        EXPECT_EQ(result.lost(), 0U);
+        expect_right_pages(wanted.outputs.front(), level);
+        const auto saved = image::open_image(wanted.outputs.front());
+        EXPECT_LE(saved->segments().size(), segments);
+        EXPECT_EQ(saved->traits().dump_level, level);
+      }
+    }
+  }
+}
+
+TEST_F(Dumps, OfElfJoinWhatIsLeftOutWhereSegmentsAreScarce) {
+  std::string holes = kDescription;
+  for (unsigned pfn = 0x1800; pfn < 0x1900; pfn += 2)
+    holes += fmt::format("pages {0:#x}-{0:#x} class=anon\n", pfn);
+  make(holes);
+  DumpRequest wanted = request(8);
+  wanted.format = Format::elf;
+  EXPECT_EQ(dump(wanted).joined, 0U);
+  wanted.max_segments = 20;
+  EXPECT_GE(dump(wanted).joined, 100U);
+  expect_right_pages(wanted.outputs.front(), 8);
+  wanted.max_segments = 1;
+  EXPECT_THAT(test::failure_of<Unsupported>([&] { dump(wanted); }), HasSubstr("--max-segments"));
+}
+
+TEST_F(Dumps, OfElfAreConvertedBack) {
+  DumpRequest wanted = request(8);
+  wanted.format = Format::elf;
+  wanted.max_segments = 20;
+  dump(wanted);
+  const std::string between = directory_.file("between");
+  std::filesystem::rename(wanted.outputs.front(), between);
+  DumpRequest back = request(0);
+  back.every_page = true;
+  const DumpResult result = write_dump(open(between), back);
+  EXPECT_EQ(result.lost(), 0U);
+  EXPECT_EQ(result.level, 8U);
+  expect_right_pages(back.outputs.front(), 8);
+}
+
+TEST_F(Dumps, AreSplitAndPutTogether) {
+  for (const size_t count : {2U, 3U, 5U}) {
+    SCOPED_TRACE(count);
+    DumpRequest wanted = request(16);
+    wanted.outputs.clear();
+    for (size_t i = 0; i < count; ++i) wanted.outputs.push_back(directory_.file(fmt::format("part{}", i)));
+    const DumpResult result = dump(wanted);
+    EXPECT_EQ(result.lost(), 0U);
+    const uint64_t whole = std::filesystem::file_size(wanted.outputs.front());
+    for (const std::string& part : wanted.outputs)
+      EXPECT_LT(std::filesystem::file_size(part), whole * 2) << "parts are of about the same size";
+    DumpRequest together = request(0);
+    together.every_page = true;
+    const kernel::Session parts(image::open_image_set(wanted.outputs), {});
+    EXPECT_EQ(write_dump(parts, together).lost(), 0U);
+    expect_right_pages(together.outputs.front(), 16);
+  }
+}
+
+// What the image holds needs no word of the kernel.
+TEST_F(Dumps, OfEveryPageNeedNoMemoryMap) {
+  make(std::string(kDescription) + "note omit SYMBOL(mem_section)\n");
+  DumpRequest wanted = request(0);
+  wanted.every_page = true;
+  EXPECT_EQ(dump(wanted).lost(), 0U);
 }
 
 // A limit on the size of files stands for a full disk: at many sizes, so that each stage of the writing is
@@ -275,7 +354,7 @@ TEST_F(FullDisk, LeavesADumpThatSaysWhatItLacks) {
       continue;
     }
     ++remains;
-    const auto saved = image::open_image(wanted.output);
+    const auto saved = image::open_image(wanted.outputs.front());
     EXPECT_THAT(saved->warnings(), testing::Contains(HasSubstr("incomplete")));
     uint64_t present = 0;
     const auto source = image::open_image(source_path_);

@@ -105,9 +105,9 @@ TEST(Kdump, HasTheNotesOfCpusAndVmcoreinfoOnce) {
   const auto image = open_described(kdump);
   std::vector<std::string> names;
   for (const Note& note : image->notes()) names.push_back(note.name);
-  EXPECT_THAT(names, ElementsAre("VMCOREINFO", "CORE", "QEMU"));
-  EXPECT_EQ(image->read_note(image->notes()[0], 4096), test::bytes_of(kdump.vmcoreinfo));
-  EXPECT_EQ(image->read_note(image->notes()[2], 4096), pattern(432, 2));
+  EXPECT_THAT(names, ElementsAre("CORE", "QEMU", "VMCOREINFO")) << "as they stand in the file";
+  EXPECT_EQ(image->read_note(image->notes()[2], 4096), test::bytes_of(kdump.vmcoreinfo));
+  EXPECT_EQ(image->read_note(image->notes()[1], 4096), pattern(432, 2));
 }
 
 TEST(Kdump, ReadsEveryVersionWordSizeAndByteOrder) {

@@ -1,0 +1,152 @@
+#include "dump/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "base/bits.h"
+#include "base/error.h"
+#include "base/parallel.h"
+#include "dump/page_choice.h"
+#include "dump/protected_memory.h"
+#include "machine/probes.h"
+
+namespace kvista::dump {
+namespace {
+
+using machine::FactId;
+using machine::Machine;
+
+// Where no memory map says how long its sections are.
+constexpr uint64_t kBlockFrames = 32768;
+constexpr uint64_t kUsualPageSize = 4096;
+
+// The note's text where the image carries no note that says the same.
+std::string text_to_add(const kernel::Session& session) {
+  const auto notes = session.image().notes();
+  const bool carried =
+      std::any_of(notes.begin(), notes.end(), [](const auto& note) { return note.name == "VMCOREINFO"; });
+  const bool from_user =
+      session.with_machine([](Machine& m) { return !m.options().vmcoreinfo_file.empty(); });
+  return carried && !from_user ? std::string() : session.note().text();
+}
+
+unsigned page_shift_of(const kernel::Session& session) {
+  const uint64_t size = session.note().decimal("PAGESIZE").value_or(kUsualPageSize);
+  if (!std::has_single_bit(size) || size < kUsualPageSize || size > kUsualPageSize * 64)
+    throw FormatError(fmt::format("VMCOREINFO says that a page has {} bytes", size), 0);
+  return static_cast<unsigned>(std::countr_zero(size));
+}
+
+}  // namespace
+
+DumpPlan::DumpPlan(const kernel::Session& session, const DumpRequest& request)
+    : session_(session), request_(request), notes_(session.image(), text_to_add(session)) {
+  if (request.every_page)
+    plan_all();
+  else
+    plan_by_class();
+}
+
+void DumpPlan::plan_by_class() {
+  session_.with_machine([&](Machine& machine) {
+    const bool live = image().traits().live;
+    scan_.emplace(machine, pages::ScanOptions{request_.threads, false, !live, true});
+  });
+  page_shift_ = scan_->memory_map().page_shift;
+  block_frames_ = scan_->memory_map().frames();
+  if (block_frames_ % kChunkFrames != 0)
+    throw Unsupported(
+        fmt::format("memory sections have {} page frames: dumps are written of sections of {} or more",
+                    block_frames_, kChunkFrames));
+  memory_.assign(scan_->memory().begin(), scan_->memory().end());
+  end_ = scan_->end();
+  for (const Pfn first : scan_->blocks()) blocks_.push_back({first, 0});
+}
+
+void DumpPlan::plan_all() {
+  page_shift_ = page_shift_of(session_);
+  block_frames_ = kBlockFrames;
+  memory_.assign(image().ram().begin(), image().ram().end());
+  for (const PhysRange& range : memory_) {
+    const Pfn end = pfn_of(range.end(), page_shift_);
+    uint64_t at = pfn_of(range.start, page_shift_).value / kBlockFrames;
+    if (!blocks_.empty()) at = std::max(at, blocks_.back().first.value / kBlockFrames + 1);
+    for (; at * kBlockFrames < end.value; ++at) blocks_.push_back({Pfn{at * kBlockFrames}, 0});
+    end_ = std::max(end_, end);
+  }
+}
+
+unsigned DumpPlan::level() const {
+  return request_.level | image().traits().dump_level.value_or(0);
+}
+
+KernelIdentity DumpPlan::identity() const {
+  KernelIdentity identity;
+  session_.with_machine([&](Machine& machine) {
+    identity.phys_base = machine.number(FactId::phys_base).value_or(0);
+    identity.direct_map = machine.number(FactId::page_offset).value_or(0);
+    identity.cpus = notes_.cpus();
+    if (identity.cpus == 0) identity.cpus = static_cast<uint32_t>(machine.number(FactId::cpus).value_or(1));
+    if (const auto uts = machine::read_utsname(machine, identity.phys_base)) identity.utsname = uts->fields;
+  });
+  return identity;
+}
+
+void DumpPlan::mark_memory(Pfn first, std::span<std::byte> bits) const {
+  const Pfn end = std::min(first + bits.size() * 8, end_);
+  auto range = std::partition_point(memory_.begin(), memory_.end(), [&](const PhysRange& r) {
+    return pfn_of(r.end(), page_shift_) <= first;
+  });
+  for (; range != memory_.end(); ++range) {
+    const Pfn from = std::max(first, pfn_of(range->start, page_shift_));
+    const Pfn to = std::min(end, pfn_of(range->end(), page_shift_));
+    if (from >= end) break;
+    if (from < to) set_bits(bits, from - first, to - first);
+  }
+}
+
+DumpPlan::Block& DumpPlan::block_of(Pfn first) {
+  return *std::lower_bound(blocks_.begin(), blocks_.end(), first,
+                           [](const Block& block, Pfn pfn) { return block.first < pfn; });
+}
+
+void DumpPlan::decide(SecondBitmap& second, DumpResult& result) {
+  if (scan_)
+    keep_by_class(second, result);
+  else
+    keep_all(second);
+  for (const Block& block : blocks_) result.planned += block.kept;
+  std::erase_if(blocks_, [](const Block& block) { return block.kept == 0; });
+  second.store();
+}
+
+void DumpPlan::keep_all(SecondBitmap& second) {
+  parallel_for(blocks_.size(), request_.threads, [&](size_t item, unsigned /*worker*/) {
+    std::vector<std::byte> kept(block_frames_ / 8);
+    Block& block = blocks_[item];
+    mark_memory(block.first, kept);
+    image().clear_missing(block.first, page_shift_, kept);
+    block.kept = count_bits(kept);
+    second.put(block.first.value / 8, kept);
+  });
+}
+
+void DumpPlan::keep_by_class(SecondBitmap& second, DumpResult& result) {
+  const PageChoice choice(image(), request_.level, page_shift_,
+                          protected_memory(session_, scan_->memory_map()));
+  std::vector<PageCounts> counts(std::max(1U, request_.threads));
+  const auto gaps = scan_->run([&](const pages::FrameBlock& block, unsigned worker) {
+    std::vector<std::byte> kept(block.classes.size() / 8);
+    choice.decide(block.first, block.classes, kept, counts.at(worker));
+    block_of(block.first).kept = count_bits(kept);
+    second.put(block.first.value / 8, kept);
+  });
+  for (const PageCounts& count : counts) result += count;
+  if (gaps.without_struct != 0)
+    result.warnings.push_back(fmt::format(
+        "the struct pages of {} frames are not in the image: these frames are kept", gaps.without_struct));
+}
+
+}  // namespace kvista::dump
