@@ -1,6 +1,6 @@
-// The floor of `kvista dump`: the pages that a dump holds are read once from its source, compressed, and written
-// once, by one thread, and nothing else is done. The source is the file that KVISTA_BENCH_IMAGE names,
-// KVISTA_BENCH_DUMP a dump of it, which says which pages; run.py gives both.
+// The floor of `kvista dump`: the pages that a dump holds are read once from its source, compressed, and
+// written once, by one thread, and nothing else is done. The source is the file that KVISTA_BENCH_IMAGE
+// names, KVISTA_BENCH_DUMP a dump of it, which says which pages; run.py gives both.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 #include <unistd.h>
