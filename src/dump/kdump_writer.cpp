@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/in_order.h"
 #include "base/parallel.h"
+#include "base/spare.h"
 #include "dump/notes.h"
 #include "dump/output.h"
 #include "dump/page_choice.h"
@@ -195,11 +196,13 @@ class KdumpWriter {
     const uint64_t chunks = frames / kChunkFrames;
     std::vector<std::unique_ptr<PageCopier>> copiers(std::max(1U, request_.threads));
     uint64_t done = 0;
-    InOrder<CopiedChunk> in_order(2 * copiers.size(), [&](const CopiedChunk& chunk) {
+    Spare<CopiedChunk> spare;
+    InOrder<CopiedChunk> in_order(2 * copiers.size(), [&](CopiedChunk chunk) {
       for (size_t i = 0; i < chunk.missing.size(); ++i) result_.missing.at(i) += chunk.missing.at(i);
       done += chunk.pages.size();
       pages_->add(chunk);
       if (request_.progress) request_.progress(done, result_.planned);
+      spare.put(std::move(chunk));
     });
     const auto copy_chunk = [&](size_t item, unsigned worker) {
       auto& copier = copiers.at(worker);
@@ -208,7 +211,9 @@ class KdumpWriter {
       const Pfn first = blocks_[item / chunks].first + item % chunks * kChunkFrames;
       std::array<std::byte, kChunkFrames / 8> bits;
       second_->get(first.value / 8, bits);
-      in_order.put(item, copier->copy(first, bits));
+      CopiedChunk chunk = spare.take();
+      copier->copy(first, bits, chunk);
+      in_order.put(item, std::move(chunk));
     };
     parallel_for(blocks_.size() * chunks, request_.threads, [&](size_t item, unsigned worker) {
       try {

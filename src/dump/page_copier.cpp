@@ -18,15 +18,14 @@ PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Cod
     : image_(image),
       compressor_(codec ? codec::make_compressor(*codec, level) : nullptr),
       page_shift_(page_shift),
-      packed_(compressor_ ? compressor_->bound(size_t{1} << page_shift) : 0) {}
+      bound_(compressor_ ? compressor_->bound(size_t{1} << page_shift) : size_t{1} << page_shift) {}
 
-CopiedChunk PageCopier::copy(Pfn first, std::span<const std::byte> bits) {
-  CopiedChunk chunk;
+void PageCopier::copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk) {
+  chunk.clear();
   for_each_run(bits, [&](uint64_t from, uint64_t to) {
     for (uint64_t at = from; at < to; at += kMostAtOnce)
       copy_run(first + at, std::min(kMostAtOnce, to - at), chunk);
   });
-  return chunk;
 }
 
 void PageCopier::copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk) {
@@ -54,12 +53,15 @@ void PageCopier::add_page(std::span<const std::byte> page, CopiedChunk& chunk) {
     chunk.pages.push_back({CopiedPage::Kind::zero, 0});
     return;
   }
-  const size_t size = compressor_ ? compressor_->compress(page, packed_) : 0;
+  if (chunk.room.size() - chunk.filled < bound_) chunk.room.resize(2 * chunk.room.size() + bound_);
+  const auto room = std::span(chunk.room).subspan(chunk.filled);
+  const size_t size = compressor_ ? compressor_->compress(page, room) : 0;
   const bool smaller = size != 0 && size < page.size();
-  const auto bytes = smaller ? std::span<const std::byte>(packed_).first(size) : page;
-  chunk.bytes.insert(chunk.bytes.end(), bytes.begin(), bytes.end());
+  if (!smaller) std::copy(page.begin(), page.end(), room.begin());
+  const size_t kept = smaller ? size : page.size();
+  chunk.filled += kept;
   chunk.pages.push_back(
-      {smaller ? CopiedPage::Kind::compressed : CopiedPage::Kind::raw, static_cast<uint32_t>(bytes.size())});
+      {smaller ? CopiedPage::Kind::compressed : CopiedPage::Kind::raw, static_cast<uint32_t>(kept)});
 }
 
 }  // namespace kvista::dump

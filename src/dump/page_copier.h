@@ -22,11 +22,20 @@ struct CopiedPage {
   uint32_t size = 0;  ///< of its bytes; 0 for zero and missing
 };
 
-/// Pages of consecutive descriptors.
+/// Pages of consecutive descriptors. One is used again and again: memory that is new costs a fault a page.
 struct CopiedChunk {
   std::vector<CopiedPage> pages;
-  std::vector<std::byte> bytes;  ///< of those that have any, back to back
+  std::vector<std::byte> room;
+  size_t filled = 0;  ///< of `room`
   std::array<uint64_t, image::kPageStateCount> missing{};
+
+  /// Of the pages that have any, back to back.
+  std::span<const std::byte> bytes() const { return std::span(room).first(filled); }
+  void clear() {
+    pages.clear();
+    filled = 0;
+    missing = {};
+  }
 };
 
 /// Copies for one thread.
@@ -36,8 +45,8 @@ class PageCopier {
   PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
              unsigned page_shift);
 
-  /// The pages whose bits are set, of the frames from `first` on.
-  CopiedChunk copy(Pfn first, std::span<const std::byte> bits);
+  /// The pages whose bits are set, of the frames from `first` on, in place of what `chunk` held.
+  void copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk);
 
  private:
   void copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk);
@@ -46,7 +55,7 @@ class PageCopier {
   const image::MemoryImage& image_;
   std::unique_ptr<codec::Compressor> compressor_;
   unsigned page_shift_;
-  std::vector<std::byte> packed_;  // one page
+  size_t bound_;  // of a page's bytes, compressed or not
   image::Window window_;
 };
 

@@ -45,7 +45,7 @@ void PageTableWriter::add(const CopiedChunk& chunk) {
     }
     ++held_;
   }
-  pages_.insert(pages_.end(), chunk.bytes.begin(), chunk.bytes.end());
+  pages_.insert(pages_.end(), chunk.bytes().begin(), chunk.bytes().end());
   pages_end_ = at;
   if (pages_.size() >= kPagesAtOnce || descriptors_.size() >= kDescriptorsAtOnce) flush();
 }
