@@ -22,6 +22,9 @@ PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Cod
 
 void PageCopier::copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk) {
   chunk.clear();
+  // Not cleared: only what is used becomes memory.
+  const size_t most = (bits.size() * 8 << page_shift_) + bound_;
+  if (!chunk.room) chunk.room = std::make_unique_for_overwrite<std::byte[]>(most);
   for_each_run(bits, [&](uint64_t from, uint64_t to) {
     for (uint64_t at = from; at < to; at += kMostAtOnce)
       copy_run(first + at, std::min(kMostAtOnce, to - at), chunk);
@@ -53,8 +56,7 @@ void PageCopier::add_page(std::span<const std::byte> page, CopiedChunk& chunk) {
     chunk.pages.push_back({CopiedPage::Kind::zero, 0});
     return;
   }
-  if (chunk.room.size() - chunk.filled < bound_) chunk.room.resize(2 * chunk.room.size() + bound_);
-  const auto room = std::span(chunk.room).subspan(chunk.filled);
+  const std::span<std::byte> room(&chunk.room[chunk.filled], bound_);
   const size_t size = compressor_ ? compressor_->compress(page, room) : 0;
   const bool smaller = size != 0 && size < page.size();
   if (!smaller) std::copy(page.begin(), page.end(), room.begin());

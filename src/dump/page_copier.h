@@ -25,12 +25,12 @@ struct CopiedPage {
 /// Pages of consecutive descriptors. One is used again and again: memory that is new costs a fault a page.
 struct CopiedChunk {
   std::vector<CopiedPage> pages;
-  std::vector<std::byte> room;
-  size_t filled = 0;  ///< of `room`
+  std::unique_ptr<std::byte[]> room;  ///< for as many pages as the chunk has frames
+  size_t filled = 0;                  ///< bytes of `room`
   std::array<uint64_t, image::kPageStateCount> missing{};
 
   /// Of the pages that have any, back to back.
-  std::span<const std::byte> bytes() const { return std::span(room).first(filled); }
+  std::span<const std::byte> bytes() const { return {room.get(), filled}; }
   void clear() {
     pages.clear();
     filled = 0;
@@ -55,7 +55,7 @@ class PageCopier {
   const image::MemoryImage& image_;
   std::unique_ptr<codec::Compressor> compressor_;
   unsigned page_shift_;
-  size_t bound_;  // of a page's bytes, compressed or not
+  size_t bound_;  // of a page's bytes, compressed or not, while it is made
   image::Window window_;
 };
 
