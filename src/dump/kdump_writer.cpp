@@ -13,6 +13,7 @@
 #include "base/in_order.h"
 #include "base/parallel.h"
 #include "base/spare.h"
+#include "dump/chunk_queue.h"
 #include "dump/notes.h"
 #include "dump/output.h"
 #include "dump/page_choice.h"
@@ -31,7 +32,6 @@ using machine::FactId;
 using machine::Machine;
 
 constexpr uint32_t kVersion = 6;
-constexpr uint64_t kChunkFrames = 256;
 // In flattened files readers refuse the descriptor of a missing page not by its offset, but by a size beyond
 // that of a page.
 constexpr uint32_t kBeyondPage = 1;
@@ -68,10 +68,10 @@ class KdumpWriter {
         })),
         notes_(image_, text_to_add(session)),
         page_shift_(scan_.memory_map().page_shift) {
-    if (const uint64_t frames = scan_.memory_map().frames(); frames % kChunkFrames != 0)
+    if (const uint64_t frames = scan_.memory_map().frames(); frames % kWordBits != 0)
       throw Unsupported(
           fmt::format("memory sections have {} page frames: dumps are written of sections of {} or more",
-                      frames, kChunkFrames));
+                      frames, kWordBits));
     fill_header();
     result_.level = header_.dump_level;
   }
@@ -191,33 +191,29 @@ class KdumpWriter {
                                  header_.descriptors_at(), header_.descriptors_at() + descriptors,
                                  header_.block_size, header_.status & ~image::kKdumpIncomplete,
                                  flattened ? header_.block_size + kBeyondPage : 0, header_.byte_order});
-    std::erase_if(blocks_, [](const Block& block) { return block.kept == 0; });
-    const uint64_t frames = scan_.memory_map().frames();
-    const uint64_t chunks = frames / kChunkFrames;
-    std::vector<std::unique_ptr<PageCopier>> copiers(std::max(1U, request_.threads));
+    std::vector<Pfn> blocks;
+    for (const Block& block : blocks_)
+      if (block.kept != 0) blocks.push_back(block.first);
+    ChunkQueue queue(*second_, std::move(blocks), scan_.memory_map().frames());
     uint64_t done = 0;
     Spare<CopiedChunk> spare;
-    InOrder<CopiedChunk> in_order(2 * copiers.size(), [&](CopiedChunk chunk) {
+    const unsigned threads = std::max(1U, request_.threads);
+    InOrder<CopiedChunk> in_order(size_t{2} * threads, [&](CopiedChunk chunk) {
       for (size_t i = 0; i < chunk.missing.size(); ++i) result_.missing.at(i) += chunk.missing.at(i);
       done += chunk.pages.size();
       pages_->add(chunk);
       if (request_.progress) request_.progress(done, result_.planned);
       spare.put(std::move(chunk));
     });
-    const auto copy_chunk = [&](size_t item, unsigned worker) {
-      auto& copier = copiers.at(worker);
-      if (!copier)
-        copier = std::make_unique<PageCopier>(image_, request_.codec, compression_level(), page_shift_);
-      const Pfn first = blocks_[item / chunks].first + item % chunks * kChunkFrames;
-      std::array<std::byte, kChunkFrames / 8> bits;
-      second_->get(first.value / 8, bits);
-      CopiedChunk chunk = spare.take();
-      copier->copy(first, bits, chunk);
-      in_order.put(item, std::move(chunk));
-    };
-    parallel_for(blocks_.size() * chunks, request_.threads, [&](size_t item, unsigned worker) {
+    parallel_for(threads, threads, [&](size_t, unsigned) {
       try {
-        copy_chunk(item, worker);
+        PageCopier copier(image_, request_.codec, compression_level(), page_shift_);
+        std::vector<std::byte> bits;
+        while (const auto next = queue.next(bits)) {
+          CopiedChunk chunk = spare.take();
+          copier.copy(next->first, next->bits, chunk);
+          in_order.put(next->number, std::move(chunk));
+        }
       } catch (...) {
         in_order.stop();
         throw;

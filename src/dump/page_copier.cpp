@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bits.h"
+#include "dump/chunk_queue.h"
 #include "pages/frame_scan.h"
 
 namespace kvista::dump {
@@ -23,7 +24,7 @@ PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Cod
 void PageCopier::copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk) {
   chunk.clear();
   // Not cleared: only what is used becomes memory.
-  const size_t most = (bits.size() * 8 << page_shift_) + bound_;
+  const size_t most = (kChunkPages << page_shift_) + bound_;
   if (!chunk.room) chunk.room = std::make_unique_for_overwrite<std::byte[]>(most);
   for_each_run(bits, [&](uint64_t from, uint64_t to) {
     for (uint64_t at = from; at < to; at += kMostAtOnce)

@@ -25,7 +25,7 @@ struct CopiedPage {
 /// Pages of consecutive descriptors. One is used again and again: memory that is new costs a fault a page.
 struct CopiedChunk {
   std::vector<CopiedPage> pages;
-  std::unique_ptr<std::byte[]> room;  ///< for as many pages as the chunk has frames
+  std::unique_ptr<std::byte[]> room;  ///< for kChunkPages
   size_t filled = 0;                  ///< bytes of `room`
   std::array<uint64_t, image::kPageStateCount> missing{};
 
@@ -45,7 +45,8 @@ class PageCopier {
   PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
              unsigned page_shift);
 
-  /// The pages whose bits are set, of the frames from `first` on, in place of what `chunk` held.
+  /// The pages whose bits are set, kChunkPages at most, of the frames from `first` on, in place of what
+  /// `chunk` held.
   void copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk);
 
  private:

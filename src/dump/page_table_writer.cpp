@@ -13,7 +13,7 @@ constexpr size_t kDescriptorsAtOnce = size_t{64} << 10;
 
 PageTableWriter::PageTableWriter(Output& output, const Layout& layout)
     : output_(output), layout_(layout), pages_end_(layout.pages_at), descriptors_at_(layout.descriptors_at) {
-  pages_.reserve(kPagesAtOnce);
+  pages_.reserve(2 * kPagesAtOnce);
   pages_.resize(layout.page_size);
   pages_end_ += layout.page_size;
 }
