@@ -89,7 +89,9 @@ class DumpBench:
     def _theirs(self, level: int, option: str, threads: int, out: Path) -> list[str]:
         threaded = ["--num-threads", str(threads)] if threads > 1 else []
         options = ["--message-level", "1", "-d", str(level), option, *threaded]
-        return self._peers.command("makedumpfile", *options, str(self._source), str(out))
+        loader, *rest = self._peers.command("makedumpfile", *options, str(self._source), str(out))
+        # Its threads need this library when they end, and do not always find it then.
+        return [loader, "--preload", "libgcc_s.so.1", *rest]
 
     def _commands(self, level: int, codec: str, outputs: Outputs) -> dict[str, Sequence[str]]:
         option = ALL_CODECS[codec]
