@@ -21,6 +21,7 @@ import full_drgn  # noqa: E402, F401
 import full_peers  # noqa: E402
 import guest  # noqa: E402
 import initramfs  # noqa: E402
+import kdumpfile  # noqa: E402, F401
 import kernels  # noqa: E402
 import lab  # noqa: E402
 

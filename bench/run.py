@@ -8,21 +8,18 @@ comparison take turns, and each number is the median of all turns.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import dumping
 import reference
 from reference import capture, full_drgn, full_peers, kernels, lab
+from timing import MIB, Bench, medians_of_kernels, warm
 
-PAGE = 4096
-MIB = 1 << 20
 SYNTHETIC_GIB = (1, 4, 16, 64, 256)
 
 INFO_SECONDS, INFO_MIB = 0.020, 20
@@ -42,84 +39,6 @@ VALUES_RATIO = 1.0
 BYTES_A_RECORD = 96
 SCAN_RATIO = 1.0
 MEMORY_SLACK_MIB = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """What one run of a command took: wall time and CPU time (user and system) in seconds, peak resident set."""
-
-    wall: float
-    cpu: float
-    mib: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A line of the table."""
-
-    what: str
-    measured: str
-    target: str = ""
-    met: bool | None = None
-
-
-class Bench:
-    """Runs commands in turns, and collects the table."""
-
-    def __init__(self, runs: int, work: Path) -> None:
-        self.runs = runs
-        self.rows: list[Row] = []
-        self._output = work / "output"
-        self._measure = reference.program(reference.BENCH / "measure.c", static=False)
-
-    def _once(self, command: Sequence[str]) -> Sample:
-        text = lab.run([str(self._measure), str(self._output), *command], "measuring", timeout=1200)
-        wall, cpu, kib, status = (int(word) for word in text.split())
-        if status not in (0, 1):
-            said = self._output.read_text("utf-8", "replace").strip()
-            raise lab.LabError(f"{' '.join(command)} ended with status {status}: {said[-500:]}")
-        return Sample(wall / 1e6, cpu / 1e6, kib / 1024)
-
-    def medians(self, commands: Mapping[str, Sequence[str]]) -> dict[str, Sample]:
-        """The median of each command; they take turns, after one unmeasured turn."""
-        samples: dict[str, list[Sample]] = {name: [] for name in commands}
-        for turn in range(self.runs + 1):
-            for name, command in commands.items():
-                sample = self._once(command)
-                if turn > 0:
-                    samples[name].append(sample)
-        result = {}
-        for name, taken in samples.items():
-            columns = zip(*(dataclasses.astuple(sample) for sample in taken), strict=True)
-            result[name] = Sample(*(statistics.median(column) for column in columns))
-        return result
-
-    def add(self, what: str, measured: str, target: str = "", met: bool | None = None) -> None:
-        """Add a line to the table, and show it."""
-        self.rows.append(Row(what, measured, target, met))
-        lab.note(f"bench: {what}: {measured}" + ("" if met is None else f" ({'met' if met else 'MISSED'}: {target})"))
-
-    def table(self) -> str:
-        """The table in Markdown."""
-        lines = ["| what | measured | target | |", "|---|---|---|---|"]
-        verdict = {None: "", True: "met", False: "**missed**"}
-        lines += [f"| {row.what} | {row.measured} | {row.target} | {verdict[row.met]} |" for row in self.rows]
-        return "\n".join(lines)
-
-
-def warm(image: Path) -> None:
-    """Bring a file into the page cache as reading it from disk does.
-
-    The pieces that the kernel caches it in are then large, whatever the one who wrote it left there: with pieces of
-    a page each, every reader takes about twice the time.
-    """
-    with open(image, "rb", buffering=0) as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        buffer = bytearray(MIB)
-        while file.readinto(buffer):
-            pass
 
 
 def pages_of(kvista: Path, image: Path) -> int:
@@ -201,19 +120,6 @@ def measure_census(bench: Bench, kvista: Path, peers: full_peers.Peers, work: Pa
     pages = pages_of(kvista, dump)
     bench.add("whole `mem-usage --threads 1`, CPU time a page", f"{alone.cpu * 1e9 / pages:.1f} ns")
     bench.add("whole makedumpfile, CPU time a page", f"{theirs.cpu * 1e9 / pages:.1f} ns")
-
-
-def medians_of_kernels(bench: Bench, program: Path, image: Path, options: Sequence[str]) -> dict[str, dict[str, float]]:
-    """The medians of Google Benchmark's rows, by name."""
-    environment = {**os.environ, "KVISTA_BENCH_IMAGE": str(image)}
-    options = [f"--benchmark_repetitions={bench.runs}", "--benchmark_min_time=0.1", "--benchmark_format=json", *options]
-    done = subprocess.run(
-        [str(program), *options], capture_output=True, text=True, env=environment, timeout=1200, check=False
-    )
-    if done.returncode != 0:
-        raise lab.LabError(f"{program} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
-    rows = json.loads(done.stdout)["benchmarks"]
-    return {row["run_name"]: row for row in rows if row.get("aggregate_name") == "median"}
 
 
 def measure_kdump(bench: Bench, kvista: Path, program: Path, peers: full_peers.Peers, work: Path) -> None:
@@ -327,7 +233,7 @@ def main() -> int:
     parser.add_argument("--kvista", type=Path, help="another kvista than that of the build tree")
     parser.add_argument("--make-image", type=Path, help="another builder of synthetic images")
     parser.add_argument("--runs", type=int, default=7, help="turns of which the median is taken (default: 7)")
-    parser.add_argument("--only", choices=("info", "objects", "values", "census", "kdump", "flattened", "scan", "kernels", "growth"), action="append", help="a part of it")
+    parser.add_argument("--only", choices=("info", "objects", "values", "census", "kdump", "flattened", "scan", "kernels", "growth", "dump"), action="append", help="a part of it")
     arguments = parser.parse_args()
     kvista = arguments.kvista or arguments.build / "src" / "kvista"
     make_image = arguments.make_image or arguments.build / "tests" / "images" / "make_image"
@@ -349,6 +255,7 @@ def main() -> int:
             "scan": lambda: measure_scan(bench, kvista, work),
             "kernels": lambda: measure_kernels(bench, program),
             "growth": lambda: measure_growth(bench, kvista, make_image, work),
+            "dump": lambda: dumping.measure_dump(bench, kvista, program, full_peers.fetch(), work),
         }
         for name, part in parts.items():
             if not arguments.only or name in arguments.only:

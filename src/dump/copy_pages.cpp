@@ -1,13 +1,13 @@
 #include "dump/copy_pages.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 #include <vector>
 
-#include "base/bits.h"
 #include "base/in_order.h"
 #include "base/parallel.h"
+#include "base/spare.h"
+#include "dump/chunk_queue.h"
 
 namespace kvista::dump {
 namespace {
@@ -17,51 +17,37 @@ int compression_level(const DumpRequest& request) {
 }
 
 // The blocks that hold frames of [first, end).
-std::span<const DumpPlan::Block> blocks_within(const DumpPlan& plan, Pfn first, Pfn end) {
-  const auto blocks = plan.blocks();
-  const auto from = std::partition_point(blocks.begin(), blocks.end(), [&](const DumpPlan::Block& block) {
-    return block.first + plan.block_frames() <= first;
-  });
-  const auto to = std::partition_point(from, blocks.end(),
-                                       [&](const DumpPlan::Block& block) { return block.first < end; });
-  return {from, to};
-}
-
-// Clears the bits of frames outside of [first, end), where `bits` begins at `at`.
-void keep_within(Pfn first, Pfn end, Pfn at, std::span<std::byte> bits) {
-  const uint64_t size = bits.size() * 8;
-  if (at < first) clear_bits(bits, 0, std::min(first - at, size));
-  if (end < at + size) clear_bits(bits, end > at ? end - at : 0, size);
+std::vector<Pfn> blocks_within(const DumpPlan& plan, Pfn first, Pfn end) {
+  std::vector<Pfn> blocks;
+  for (const DumpPlan::Block& block : plan.blocks())
+    if (block.first + plan.block_frames() > first && block.first < end) blocks.push_back(block.first);
+  return blocks;
 }
 
 }  // namespace
 
 void copy_pages(const DumpPlan& plan, const DumpRequest& request, const SecondBitmap& second, Pfn first,
                 Pfn end, const std::function<void(const CopiedChunk&)>& take, DumpResult& result) {
-  const auto blocks = blocks_within(plan, first, end);
-  const uint64_t chunks = plan.block_frames() / kChunkFrames;
-  std::vector<std::unique_ptr<PageCopier>> copiers(std::max(1U, request.threads));
+  ChunkQueue queue(second, blocks_within(plan, first, end), plan.block_frames(), first, end);
   uint64_t done = 0;
-  InOrder<CopiedChunk> in_order(2 * copiers.size(), [&](const CopiedChunk& chunk) {
+  Spare<CopiedChunk> spare;
+  const unsigned threads = std::max(1U, request.threads);
+  InOrder<CopiedChunk> in_order(size_t{2} * threads, [&](CopiedChunk chunk) {
     for (size_t i = 0; i < chunk.missing.size(); ++i) result.missing.at(i) += chunk.missing.at(i);
     done += chunk.pages.size();
     take(chunk);
     if (request.progress) request.progress(done, result.planned);
+    spare.put(std::move(chunk));
   });
-  const auto copy_chunk = [&](size_t item, unsigned worker) {
-    auto& copier = copiers.at(worker);
-    if (!copier)
-      copier = std::make_unique<PageCopier>(plan.image(), request.codec, compression_level(request),
-                                            plan.page_shift());
-    const Pfn at = blocks[item / chunks].first + item % chunks * kChunkFrames;
-    std::vector<std::byte> bits(kChunkFrames / 8);
-    second.get(at.value / 8, bits);
-    keep_within(first, end, at, bits);
-    in_order.put(item, copier->copy(at, std::move(bits)));
-  };
-  parallel_for(blocks.size() * chunks, request.threads, [&](size_t item, unsigned worker) {
+  parallel_for(threads, threads, [&](size_t, unsigned) {
     try {
-      copy_chunk(item, worker);
+      PageCopier copier(plan.image(), request.codec, compression_level(request), plan.page_shift());
+      std::vector<std::byte> bits;
+      while (const auto next = queue.next(bits)) {
+        CopiedChunk chunk = spare.take();
+        copier.copy(next->first, next->bits, chunk);
+        in_order.put(next->number, std::move(chunk));
+      }
     } catch (...) {
       in_order.stop();
       throw;

@@ -19,21 +19,21 @@
 namespace kvista::dump {
 namespace {
 
-// Parts of about as many pages each. They begin at chunks, so that no chunk is read twice.
+// Parts of about as many pages each.
 std::vector<Part> split_evenly(const DumpPlan& plan, const SecondBitmap& second, uint64_t planned,
                                size_t count) {
   std::vector<Part> parts{{}};
   uint64_t before = 0;
-  std::vector<std::byte> bits(kChunkFrames / 8);
+  std::vector<std::byte> bits(plan.block_frames() / 8);
   for (const DumpPlan::Block& block : plan.blocks()) {
-    for (uint64_t at = 0; at < plan.block_frames(); at += kChunkFrames) {
-      const Pfn first = block.first + at;
-      if (parts.size() < count && before >= (planned * parts.size() + count - 1) / count) {
+    second.get(block.first.value / 8, bits);
+    for (uint64_t word = 0; word < bits.size() / 8; ++word) {
+      const uint64_t kept = count_ones(load_bits(bits, word));
+      const Pfn first = block.first + word * kWordBits;
+      if (kept != 0 && parts.size() < count && before >= (planned * parts.size() + count - 1) / count) {
         parts.back().end = first;
         parts.push_back({first, {}, 0});
       }
-      second.get(first.value / 8, bits);
-      const uint64_t kept = count_bits(bits);
       before += kept;
       parts.back().pages += kept;
     }

@@ -1,9 +1,9 @@
 #include "dump/page_copier.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "base/bits.h"
+#include "dump/chunk_queue.h"
 #include "pages/frame_scan.h"
 
 namespace kvista::dump {
@@ -19,17 +19,19 @@ PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Cod
     : image_(image),
       compressor_(codec ? codec::make_compressor(*codec, level) : nullptr),
       page_shift_(page_shift),
-      packed_(compressor_ ? compressor_->bound(size_t{1} << page_shift) : 0) {}
+      bound_(compressor_ ? compressor_->bound(size_t{1} << page_shift) : size_t{1} << page_shift) {}
 
-CopiedChunk PageCopier::copy(Pfn first, std::vector<std::byte> bits) {
-  CopiedChunk chunk;
+void PageCopier::copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk) {
+  chunk.clear();
   chunk.first = first;
-  chunk.bits = std::move(bits);
-  for_each_run(chunk.bits, [&](uint64_t from, uint64_t to) {
+  chunk.bits.assign(bits.begin(), bits.end());
+  // Not cleared: only what is used becomes memory.
+  const size_t most = (kChunkPages << page_shift_) + bound_;
+  if (!chunk.room) chunk.room = std::make_unique_for_overwrite<std::byte[]>(most);
+  for_each_run(bits, [&](uint64_t from, uint64_t to) {
     for (uint64_t at = from; at < to; at += kMostAtOnce)
       copy_run(first + at, std::min(kMostAtOnce, to - at), chunk);
   });
-  return chunk;
 }
 
 void PageCopier::copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk) {
@@ -57,12 +59,14 @@ void PageCopier::add_page(std::span<const std::byte> page, CopiedChunk& chunk) {
     chunk.pages.push_back({CopiedPage::Kind::zero, 0});
     return;
   }
-  const size_t size = compressor_ ? compressor_->compress(page, packed_) : 0;
+  const std::span<std::byte> room(&chunk.room[chunk.filled], bound_);
+  const size_t size = compressor_ ? compressor_->compress(page, room) : 0;
   const bool smaller = size != 0 && size < page.size();
-  const auto bytes = smaller ? std::span<const std::byte>(packed_).first(size) : page;
-  chunk.bytes.insert(chunk.bytes.end(), bytes.begin(), bytes.end());
+  if (!smaller) std::copy(page.begin(), page.end(), room.begin());
+  const size_t kept = smaller ? size : page.size();
+  chunk.filled += kept;
   chunk.pages.push_back(
-      {smaller ? CopiedPage::Kind::compressed : CopiedPage::Kind::raw, static_cast<uint32_t>(bytes.size())});
+      {smaller ? CopiedPage::Kind::compressed : CopiedPage::Kind::raw, static_cast<uint32_t>(kept)});
 }
 
 }  // namespace kvista::dump

@@ -22,13 +22,23 @@ struct CopiedPage {
   uint32_t size = 0;  ///< of its bytes; 0 for zero and missing
 };
 
-/// Pages of the frames from `first` on whose bits are set.
+/// Pages of the frames from `first` on whose bits are set. One is used again and again: memory that is new
+/// costs a fault a page.
 struct CopiedChunk {
   Pfn first;
   std::vector<std::byte> bits;
-  std::vector<CopiedPage> pages;  ///< one for each bit that is set
-  std::vector<std::byte> bytes;   ///< of those that have any, back to back
+  std::vector<CopiedPage> pages;
+  std::unique_ptr<std::byte[]> room;  ///< for kChunkPages
+  size_t filled = 0;                  ///< bytes of `room`
   std::array<uint64_t, image::kPageStateCount> missing{};
+
+  /// Of the pages that have any, back to back.
+  std::span<const std::byte> bytes() const { return {room.get(), filled}; }
+  void clear() {
+    pages.clear();
+    filled = 0;
+    missing = {};
+  }
 };
 
 /// Copies for one thread.
@@ -38,8 +48,9 @@ class PageCopier {
   PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
              unsigned page_shift);
 
-  /// The pages whose bits are set, of the frames from `first` on.
-  CopiedChunk copy(Pfn first, std::vector<std::byte> bits);
+  /// The pages whose bits are set, kChunkPages at most, of the frames from `first` on, in place of what
+  /// `chunk` held.
+  void copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk);
 
  private:
   void copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk);
@@ -48,7 +59,7 @@ class PageCopier {
   const image::MemoryImage& image_;
   std::unique_ptr<codec::Compressor> compressor_;
   unsigned page_shift_;
-  std::vector<std::byte> packed_;  // one page
+  size_t bound_;  // of a page's bytes, compressed or not, while it is made
   image::Window window_;
 };
 

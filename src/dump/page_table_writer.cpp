@@ -7,13 +7,16 @@ namespace {
 
 using image::kKdumpDescriptorSize;
 constexpr size_t kPagesAtOnce = size_t{1} << 20;
+// As much is written from where it is: to copy it behind other pages first would cost more than a write
+// saves.
+constexpr size_t kWrittenAlone = size_t{128} << 10;
 constexpr size_t kDescriptorsAtOnce = size_t{64} << 10;
 
 }  // namespace
 
 PageTableWriter::PageTableWriter(Output& output, const Layout& layout)
     : output_(output), layout_(layout), pages_end_(layout.pages_at), descriptors_at_(layout.descriptors_at) {
-  pages_.reserve(kPagesAtOnce);
+  pages_.reserve(kPagesAtOnce + kWrittenAlone);
   pages_.resize(layout.page_size);
   pages_end_ += layout.page_size;
 }
@@ -27,6 +30,9 @@ void PageTableWriter::add_descriptor(uint64_t offset, uint32_t size, uint32_t fl
 }
 
 void PageTableWriter::add(const CopiedChunk& chunk) {
+  const auto bytes = chunk.bytes();
+  const bool alone = bytes.size() >= kWrittenAlone;
+  if (alone) flush();
   uint64_t at = pages_end_;
   for (const CopiedPage& page : chunk.pages) {
     switch (page.kind) {
@@ -45,9 +51,12 @@ void PageTableWriter::add(const CopiedChunk& chunk) {
     }
     ++held_;
   }
-  pages_.insert(pages_.end(), chunk.bytes.begin(), chunk.bytes.end());
+  if (alone)
+    output_.write(pages_end_, bytes);
+  else
+    pages_.insert(pages_.end(), bytes.begin(), bytes.end());
   pages_end_ = at;
-  if (pages_.size() >= kPagesAtOnce || descriptors_.size() >= kDescriptorsAtOnce) flush();
+  if (alone || pages_.size() >= kPagesAtOnce || descriptors_.size() >= kDescriptorsAtOnce) flush();
 }
 
 // A descriptor never goes out before the page that it leads to.

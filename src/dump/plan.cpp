@@ -56,10 +56,10 @@ void DumpPlan::plan_by_class() {
   });
   page_shift_ = scan_->memory_map().page_shift;
   block_frames_ = scan_->memory_map().frames();
-  if (block_frames_ % kChunkFrames != 0)
+  if (block_frames_ % kWordBits != 0)
     throw Unsupported(
         fmt::format("memory sections have {} page frames: dumps are written of sections of {} or more",
-                    block_frames_, kChunkFrames));
+                    block_frames_, kWordBits));
   memory_.assign(scan_->memory().begin(), scan_->memory().end());
   end_ = scan_->end();
   for (const Pfn first : scan_->blocks()) blocks_.push_back({first, 0});

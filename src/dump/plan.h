@@ -18,9 +18,6 @@
 
 namespace kvista::dump {
 
-/// Frames are copied in chunks of so many; blocks are whole chunks.
-inline constexpr uint64_t kChunkFrames = 256;
-
 /// What the headers of a dump say of the kernel; 0 or empty where it is not known.
 struct KernelIdentity {
   uint64_t phys_base = 0;
@@ -31,7 +28,7 @@ struct KernelIdentity {
 
 class DumpPlan {
  public:
-  /// Frames of one stretch, and how many of them are kept.
+  /// Frames of one stretch, a multiple of 64, and how many of them are kept.
   struct Block {
     Pfn first;
     uint64_t kept = 0;

@@ -34,7 +34,7 @@ void SegmentWriter::add(const CopiedChunk& chunk) {
   for_each_run(chunk.bits, [&](uint64_t from, uint64_t to) {
     for (uint64_t i = from; i < to; ++i) {
       const CopiedPage& page = chunk.pages.at(index++);
-      add_page(chunk.first + i, page, std::span(chunk.bytes).subspan(at, page.size));
+      add_page(chunk.first + i, page, chunk.bytes().subspan(at, page.size));
       at += page.size;
     }
   });

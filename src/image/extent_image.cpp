@@ -1,10 +1,26 @@
 #include "image/extent_image.h"
 
 #include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace kvista::image {
+namespace {
+
+// /proc/vmcore maps each page anew for a read of it, so that one mapping of many is worth it. With files that
+// the page cache holds it is not: a copy that stays in a core's own cache costs less than changes of page
+// tables, most of all in a virtual machine and where the cache holds the file in small pieces.
+bool is_better_mapped(const File& file) {
+  struct statfs status {};
+  return file.is_regular() && statfs(file.path().c_str(), &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
+}
+
+}  // namespace
+
+ExtentImage::ExtentImage(File file) : file_(std::move(file)), map_(is_better_mapped(file_)) {}
 
 void ExtentImage::set_extents(ExtentMap extents) {
   extents_ = std::move(extents);
@@ -19,7 +35,7 @@ ReadResult ExtentImage::read(PhysAddr address, std::span<std::byte> out) const {
 
 View ExtentImage::view(PhysAddr address, size_t size, Window& window) const {
   const auto place = extents_.find(address);
-  if (place.state == PageState::present && place.size >= size && file_.is_regular()) {
+  if (place.state == PageState::present && place.size >= size && map_) {
     const auto bytes = window.file.view(file_, place.offset, size);
     if (!bytes.empty()) return {bytes, PageState::present};
   }

@@ -1,7 +1,6 @@
 // An image whose file holds memory as it is, in runs: ELF core, LiME.
 #pragma once
 
-#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -19,13 +18,14 @@ class ExtentImage : public MemoryImage {
   void clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const override;
 
  protected:
-  explicit ExtentImage(File file) : file_(std::move(file)) {}
+  explicit ExtentImage(File file);
   const File& file() const { return file_; }
   /// Takes the places of memory, and sets ram_ from them.
   void set_extents(ExtentMap extents);
 
  private:
   File file_;
+  bool map_;  // parts of the file, instead of reading them
   ExtentMap extents_;
 };
 
