@@ -27,6 +27,15 @@ bool is_hex(const std::string& text) {
          text.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
 }
 
+// Where the kernel's symbols are not known, nothing is one.
+bool is_symbol(const kernel::Session& session, const std::string& text) {
+  try {
+    return !session.find_symbols(text).empty();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 TableSpec value_spec() {
@@ -146,7 +155,7 @@ uint64_t link_offset(const kernel::Session& session, const std::string& text) {
 }
 
 VirtAddr address_of(const kernel::Session& session, const std::string& text) {
-  if (is_hex(text) && session.find_symbols(text).empty())
+  if (is_hex(text) && !is_symbol(session, text))
     return VirtAddr{*vmcoreinfo::parse_number(text, true)};
   const Value value = session.evaluate(text);
   // A struct, an array, a function or what has no type is its place; a number or pointer is what it says.

@@ -18,6 +18,11 @@ struct Part {
 // __init_begin to __init_end, is given back to the page allocator (free_kernel_image_pages).
 constexpr std::array kParts = {Part{"_text", "_etext"}, Part{"__start_rodata", "__end_rodata"},
                                Part{"_sdata", "_edata"}, Part{"__bss_start", "__bss_stop"}};
+// Within bss, and given back, too, where memory is not encrypted (mem_encrypt_free_decrypted_mem):
+// b3f0907c71e0
+// ("x86/mm: Add .bss..decrypted section to hold shared variables", 4.19). Where it stays the kernel's, struct
+// pages say so.
+constexpr Part kGivenBack{"__start_bss_decrypted_unused", "__end_bss_decrypted"};
 
 std::optional<VirtAddr> address_of(const symbol::KernelSymbols& symbols, std::string_view name) {
   const auto found = symbols.find(name);
@@ -25,19 +30,40 @@ std::optional<VirtAddr> address_of(const symbol::KernelSymbols& symbols, std::st
   return found.front().address;
 }
 
+// The addresses of a part that is not empty, or nothing where the symbols do not tell.
+std::optional<VirtRange> range_of(const symbol::KernelSymbols& symbols, const Part& part) {
+  const auto first = address_of(symbols, part.first);
+  const auto end = address_of(symbols, part.end);
+  if (!first || !end || !(*first < *end)) return std::nullopt;
+  return VirtRange{*first, *end - 1};
+}
+
+// Adds `range` without `hole`.
+void add_around(std::vector<VirtRange>& ranges, VirtRange range, const std::optional<VirtRange>& hole) {
+  if (!hole || hole->last < range.first || range.last < hole->first) {
+    ranges.push_back(range);
+    return;
+  }
+  if (range.first < hole->first) ranges.push_back({range.first, hole->first - 1});
+  if (hole->last < range.last) ranges.push_back({hole->last + 1, range.last});
+}
+
 // Nothing where the symbols do not tell.
 std::vector<VirtRange> kernel_image(const kernel::Session& session) {
   std::vector<VirtRange> ranges;
+  size_t found = 0;
   try {
+    const auto given_back = range_of(session.symbols(), kGivenBack);
     for (const Part& part : kParts) {
-      const auto first = address_of(session.symbols(), part.first);
-      const auto end = address_of(session.symbols(), part.end);
-      if (first && end && *first < *end) ranges.push_back({*first, *end - 1});
+      const auto range = range_of(session.symbols(), part);
+      if (!range) continue;
+      ++found;
+      add_around(ranges, *range, given_back);
     }
   } catch (const NotFound&) {
     // No symbols: as below.
   }
-  if (ranges.size() == kParts.size()) return ranges;
+  if (found == kParts.size()) return ranges;
   const auto whole = session.with_machine(
       [](machine::Machine& machine) { return machine.range(machine::FactId::kernel_image); });
   return whole ? std::vector{*whole} : std::vector<VirtRange>{};
