@@ -86,6 +86,7 @@ Command make_sym();
 Command make_sys();
 Command make_tree();
 Command make_union();
+Command make_verify();
 Command make_vmcoreinfo();
 Command make_vtop();
 Command make_whatis();
