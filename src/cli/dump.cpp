@@ -9,9 +9,10 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/dump.h"
 #include "cli/progress.h"
 #include "codec/compress.h"
-#include "dump/kdump_writer.h"
+#include "dump/level_list.h"
 
 namespace kvista::cli {
 namespace {
@@ -49,6 +50,8 @@ TableSpec summary_spec() {
            {"protected", "kept against their struct page", Type::integer, "pages",
             "pages of the kernel image and the memory map whose struct pages say that they can go"},
            {"bytes", "size", Type::integer, "bytes", "where the dump ends in the file"},
+           {"bytes_most", "size at most", Type::integer, "bytes",
+            "with --dry-run: how large it can be, if no page compresses and none is zero"},
            {"complete", "complete", Type::boolean, "", "whether nothing is lost"}}};
 }
 
@@ -115,7 +118,8 @@ struct Operands {
   std::string output;
 };
 
-Operands operands_of(const Invocation& invocation, Format format) {
+Operands operands_of(const Invocation& invocation, const DumpRequest& request) {
+  const Format format = request.format;
   const auto& given = invocation.operands;
   const bool has_image = !invocation.images.empty();
   const size_t most = has_image ? 1 : 2;
@@ -126,7 +130,7 @@ Operands operands_of(const Invocation& invocation, Format format) {
       throw UsageError("standard output cannot be gone back in: -F writes a stream to it");
     return {has_image ? std::nullopt : std::optional(given.front()), given.back()};
   }
-  if (format != Format::flattened)
+  if (format != Format::flattened && !request.dry_run)
     throw UsageError("expected IN and OUT: the image, and the file to write (-F writes to standard output)");
   return {given.empty() ? std::nullopt : std::optional(given.front()), "-"};
 }
@@ -170,16 +174,31 @@ void add_missing_pages(const image::MemoryImage& image, const DumpResult& result
                         result.planned, result.failure));
 }
 
+Row summary_of(const DumpRequest& request, const DumpResult& result) {
+  const bool dry = request.dry_run;
+  const auto unless_dry = [&](Cell cell) { return dry ? Cell{} : std::move(cell); };
+  return {request.output,
+          dump::describe(request.format),
+          uint64_t{result.level},
+          describe_compression(request),
+          result.frames,
+          result.planned,
+          unless_dry(result.written),
+          unless_dry(result.zeros),
+          unless_dry(result.lost()),
+          result.protected_frames,
+          unless_dry(result.bytes),
+          dry ? Cell(result.most_bytes) : Cell{},
+          unless_dry(result.lost() == 0 && result.failure.empty())};
+}
+
 Report report_of(const kernel::Session& session, const DumpRequest& request, const DumpResult& result) {
   Report report{"dump", {{summary_spec(), {}}, {classes_spec(), {}}, {missing_spec(), {}}}, {}, {}};
-  report.tables[0].rows.push_back({request.output, dump::describe(request.format), uint64_t{result.level},
-                                   describe_compression(request), result.frames, result.planned,
-                                   result.written, result.zeros, result.lost(), result.protected_frames,
-                                   result.bytes, result.lost() == 0 && result.failure.empty()});
+  report.tables[0].rows.push_back(summary_of(request, result));
   add_classes(result, report.tables[1]);
   report.warnings = result.warnings;
-  add_missing_pages(session.image(), result, report);
-  report.to_stderr = request.output == "-";
+  if (!request.dry_run) add_missing_pages(session.image(), result, report);
+  report.to_stderr = request.output == "-" && !request.dry_run;
   return report;
 }
 
@@ -187,7 +206,9 @@ DumpRequest request_of(const Invocation& invocation) {
   DumpRequest request;
   request.format = invocation.flag("--flattened") ? Format::flattened : Format::kdump;
   request.overwrite = invocation.flag("-f");
-  request.level = number_option(invocation, "--level", 0, pages::kLevels - 1, 0);
+  set_levels(invocation.value("--level").value_or("0"), "--level", request);
+  if (const auto limit = invocation.value("--limit")) request.limit = size_of(*limit, "--limit");
+  request.dry_run = invocation.flag("--dry-run");
   request.threads = threads_option(invocation);
   request.timestamp = static_cast<uint64_t>(std::time(nullptr));
   choose_compression(invocation, request);
@@ -196,30 +217,68 @@ DumpRequest request_of(const Invocation& invocation) {
 
 Report run(const Invocation& invocation) {
   DumpRequest request = request_of(invocation);
-  const Operands operands = operands_of(invocation, request.format);
+  const Operands operands = operands_of(invocation, request);
   request.output = operands.output;
-  // A reader that went away, and a limit on the size of files, are errors like a full disk.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
   Invocation of_source = invocation;
   if (operands.source) of_source.images = {*operands.source};
-  refuse_source(of_source.images, request.output);
-  return with_session(of_source, [&](const kernel::Session& session) {
-    Progress progress("copying", kPageSize, invocation.flag("--quiet"));
-    request.progress = [&](uint64_t done, uint64_t planned) { progress.show(done, planned); };
-    return report_of(session, request, dump::write_kdump(session, request));
-  });
+  Progress progress("copying", kPageSize, invocation.flag("--quiet"));
+  request.progress = [&](uint64_t done, uint64_t planned) { progress.show(done, planned); };
+  return save_dump(of_source, request);
 }
 
 }  // namespace
 
+void set_levels(const std::string& text, std::string_view option, DumpRequest& request) {
+  std::vector<unsigned> levels;
+  for (const std::string& part : split_at_commas(text)) {
+    unsigned level = 0;
+    const char* last = part.data() + part.size();
+    const auto [end, error] = std::from_chars(part.data(), last, level);
+    if (error != std::errc{} || end != last || level >= pages::kLevels)
+      throw UsageError(fmt::format("{} {}: expected a number from 0 to {}, or several with commas between",
+                                   option, text, pages::kLevels - 1));
+    levels.push_back(level);
+  }
+  request.level = levels.front();
+  request.next_levels.assign(levels.begin() + 1, levels.end());
+}
+
+uint64_t size_of(const std::string& text, std::string_view option) {
+  constexpr std::string_view kUnits = "KMGT";
+  constexpr unsigned kShift = 10;
+  uint64_t number = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, number);
+  const std::string_view unit(end, static_cast<size_t>(last - end));
+  const size_t which = unit.empty() ? 0 : kUnits.find(unit.front()) + 1;
+  const unsigned shift = kShift * static_cast<unsigned>(which);
+  if (error != std::errc{} || unit.size() > 1 || (!unit.empty() && which == 0) || number == 0 ||
+      number > (UINT64_MAX >> 1) >> shift)
+    throw UsageError(
+        fmt::format("{} {}: expected bytes, or a number with K, M, G or T behind", option, text));
+  return number << shift;
+}
+
+Report save_dump(const Invocation& of_source, const DumpRequest& request) {
+  // A reader that went away, and a limit on the size of files, are errors like a full disk.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  if (!request.dry_run) refuse_source(of_source.images, request.output);
+  return with_session(of_source, [&](const kernel::Session& session) {
+    return report_of(session, request, dump::write_to_fit(session, request));
+  });
+}
+
 Command make_dump() {
   std::vector<OptionSpec> options = {
-      {"--level", "LEVEL",
+      {"--level", "LEVEL[,LEVEL...]",
        "leave out: 1 zero pages, 2 cache, 4 all cache, 8 user data, 16 free pages; their sum, 0 (the "
-       "default) "
-       "to 31",
+       "default) to 31. Of several levels the next one is taken where there is no room for the dump",
        false, 'd'},
+      {"--limit", "SIZE",
+       "the dump may have so many bytes (K, M, G, T): the next level is taken, or it is left incomplete",
+       false, 'L'},
+      {"--dry-run", "", "only count the pages that the dump would hold; nothing is written"},
       {"--compress",
        "CODEC[:LEVEL]",
        "zlib, lzo, snappy, zstd or none; default: zstd",

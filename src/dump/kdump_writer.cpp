@@ -40,8 +40,10 @@ uint32_t blocks_of(uint64_t bytes, uint32_t block_size) {
 }
 
 std::unique_ptr<Output> create_output(const DumpRequest& request) {
-  return request.format == Format::flattened ? create_flattened(request.output, request.overwrite)
-                                             : create_file(request.output, request.overwrite);
+  if (request.dry_run) return create_nothing();
+  auto output = request.format == Format::flattened ? create_flattened(request.output, request.overwrite)
+                                                    : create_file(request.output, request.overwrite);
+  return request.limit ? limit_size(std::move(output), *request.limit) : std::move(output);
 }
 
 // The note's text where the image carries no note that says the same.
@@ -78,11 +80,16 @@ class KdumpWriter {
   DumpResult run() {
     output_ = create_output(request_);
     write_tables();
+    // The page of zeros, and each page as it is.
+    result_.most_bytes = header_.descriptors_at() + result_.planned * image::kKdumpDescriptorSize +
+                         (result_.planned + 1) * page_size();
+    if (request_.dry_run) return std::move(result_);
     try {
       copy_pages();
       close();
     } catch (const OutputFailed& error) {
       result_.failure = error.what();
+      result_.full = dynamic_cast<const OutputFull*>(&error) != nullptr;
     }
     // Without it there was no room for a single page.
     if (pages_) {

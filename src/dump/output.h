@@ -16,6 +16,11 @@ class OutputFailed : public Error {
   using Error::Error;
 };
 
+/// There is no room for it: a full disk, a quota, a limit. What is smaller can fit.
+class OutputFull : public OutputFailed {
+  using OutputFailed::OutputFailed;
+};
+
 /// Bytes at offsets. One thread at a time. All functions throw OutputFailed.
 class Output {
  public:
@@ -44,5 +49,11 @@ std::unique_ptr<Output> create_file(const std::string& path, bool overwrite);
 /// makedumpfile's flattened format, to a file or, where `path` is "-", to standard output. Throws as
 /// create_file.
 std::unique_ptr<Output> create_flattened(const std::string& path, bool overwrite);
+
+/// The same output, no larger than `bytes`: what reaches beyond that throws OutputFull.
+std::unique_ptr<Output> limit_size(std::unique_ptr<Output> output, uint64_t bytes);
+
+/// An output that goes nowhere.
+std::unique_ptr<Output> create_nothing();
 
 }  // namespace kvista::dump

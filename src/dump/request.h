@@ -25,6 +25,9 @@ struct DumpRequest {
   bool overwrite = false;
   Format format = Format::kdump;
   unsigned level = 0;                 ///< makedumpfile's -d
+  std::vector<unsigned> next_levels;  ///< tried one after another where the dump does not fit
+  std::optional<uint64_t> limit;      ///< how many bytes the dump may have (makedumpfile's -L)
+  bool dry_run = false;               ///< only decide which pages the dump would hold; nothing is written
   std::optional<codec::Codec> codec;  ///< none: pages are stored as they are
   std::optional<int> compression;     ///< the codec's level; nothing: its fastest
   unsigned threads = 1;
@@ -62,7 +65,9 @@ struct DumpResult : PageCounts {
   uint64_t zeros = 0;                                      ///< of them, how many share the page of zeros
   std::array<uint64_t, image::kPageStateCount> missing{};  ///< planned, and not to be read, by why
   uint64_t bytes = 0;                                      ///< how large the dump is
-  std::string failure;  ///< why the dump is incomplete; empty: it is complete
+  uint64_t most_bytes = 0;  ///< how large it could be at most, as far as is known before pages are read
+  bool full = false;        ///< incomplete because there was no more room
+  std::string failure;      ///< why the dump is incomplete; empty: it is complete
   std::vector<std::string> warnings;
 
   uint64_t lost() const { return planned - written; }
