@@ -74,6 +74,7 @@ std::span<const OptionSpec> output_options();
 Command make_dmesg();
 Command make_dump();
 Command make_enum();
+Command make_estimate();
 Command make_info();
 Command make_list();
 Command make_mem_usage();

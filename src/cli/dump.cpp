@@ -97,21 +97,6 @@ void parse_compression(const std::string& text, DumpRequest& request) {
   throw UsageError(fmt::format("--compress {}: there are {}", text, names));
 }
 
-void choose_compression(const Invocation& invocation, DumpRequest& request) {
-  request.codec = codec::Codec::zstd;
-  unsigned given = 0;
-  if (const auto text = invocation.value("--compress")) {
-    parse_compression(*text, request);
-    ++given;
-  }
-  for (const CodecChoice& choice : kCodecs) {
-    if (*choice.short_option == 0 || !invocation.flag(choice.short_option)) continue;
-    request.codec = choice.codec;
-    ++given;
-  }
-  if (given > 1) throw UsageError("more than one compression is asked for (--compress, -c, -l, -p, -z)");
-}
-
 // The source, where it is an operand, and the output.
 struct Operands {
   std::optional<std::string> source;
@@ -144,13 +129,6 @@ void refuse_source(const std::vector<std::string>& images, const std::string& ou
       if (std::filesystem::equivalent(path, output, ignored))
         throw UsageError(fmt::format("{}: it is the image itself: the dump needs another file", output));
   }
-}
-
-std::string describe_compression(const DumpRequest& request) {
-  if (!request.codec) return "none";
-  const int level = request.compression.value_or(codec::levels_of(*request.codec).usual);
-  return level == 0 ? codec::describe(*request.codec)
-                    : fmt::format("{}:{}", codec::describe(*request.codec), level);
 }
 
 void add_classes(const DumpResult& result, Table& table) {
@@ -259,6 +237,43 @@ uint64_t size_of(const std::string& text, std::string_view option) {
   return number << shift;
 }
 
+std::vector<OptionSpec> compression_options() {
+  return {
+      {"--compress",
+       "CODEC[:LEVEL]",
+       "zlib, lzo, snappy, zstd or none; default: zstd",
+       false,
+       0,
+       {"zlib", "lzo", "snappy", "zstd", "none"}},
+      {"-c", "", "short for --compress zlib"},
+      {"-l", "", "short for --compress lzo"},
+      {"-p", "", "short for --compress snappy"},
+      {"-z", "", "short for --compress zstd"},
+  };
+}
+
+void choose_compression(const Invocation& invocation, DumpRequest& request) {
+  request.codec = codec::Codec::zstd;
+  unsigned given = 0;
+  if (const auto text = invocation.value("--compress")) {
+    parse_compression(*text, request);
+    ++given;
+  }
+  for (const CodecChoice& choice : kCodecs) {
+    if (*choice.short_option == 0 || !invocation.flag(choice.short_option)) continue;
+    request.codec = choice.codec;
+    ++given;
+  }
+  if (given > 1) throw UsageError("more than one compression is asked for (--compress, -c, -l, -p, -z)");
+}
+
+std::string describe_compression(const DumpRequest& request) {
+  if (!request.codec) return "none";
+  const int level = request.compression.value_or(codec::levels_of(*request.codec).usual);
+  return level == 0 ? codec::describe(*request.codec)
+                    : fmt::format("{}:{}", codec::describe(*request.codec), level);
+}
+
 Report save_dump(const Invocation& of_source, const DumpRequest& request) {
   // A reader that went away, and a limit on the size of files, are errors like a full disk.
   std::signal(SIGPIPE, SIG_IGN);
@@ -279,21 +294,12 @@ Command make_dump() {
        "the dump may have so many bytes (K, M, G, T): the next level is taken, or it is left incomplete",
        false, 'L'},
       {"--dry-run", "", "only count the pages that the dump would hold; nothing is written"},
-      {"--compress",
-       "CODEC[:LEVEL]",
-       "zlib, lzo, snappy, zstd or none; default: zstd",
-       false,
-       0,
-       {"zlib", "lzo", "snappy", "zstd", "none"}},
-      {"-c", "", "short for --compress zlib"},
-      {"-l", "", "short for --compress lzo"},
-      {"-p", "", "short for --compress snappy"},
-      {"-z", "", "short for --compress zstd"},
       {"--flattened", "", "as a stream that becomes a dump (makedumpfile -R); to standard output without OUT",
        false, 'F'},
       {"-f", "", "overwrite OUT"},
       {"--threads", "N", "work with N threads; default: as many as there are CPUs"},
   };
+  for (OptionSpec& option : compression_options()) options.push_back(std::move(option));
   for (OptionSpec& option : machine_options()) options.push_back(std::move(option));
   return {
       "dump",

@@ -175,6 +175,7 @@ class KdumpWriter {
       choice.decide(block.first, block.classes, kept, counts.at(worker));
       block_of(block.first).kept = count_bits(kept);
       second_->put(block.first.value / 8, kept);
+      if (request_.decided) request_.decided(block.first, block.classes, kept, worker);
     });
     for (const PageCounts& count : counts) result_ += count;
     if (gaps.without_struct != 0)
@@ -272,7 +273,7 @@ const char* describe(Format format) {
 }
 
 DumpResult write_kdump(const kernel::Session& session, const DumpRequest& request) {
-  if (session.image().traits().live)
+  if (session.image().traits().live && !request.dry_run)
     throw Unsupported(
         "dumps of the running kernel are not written yet: /proc/kcore changes while it is read, and gives "
         "zeros "

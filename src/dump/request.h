@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/address.h"
 #include "codec/codec.h"
 #include "kvista/image.h"
 #include "kvista/page_class.h"
@@ -34,6 +36,11 @@ struct DumpRequest {
   uint64_t timestamp = 0;  ///< when the dump is taken, seconds since 1970
   /// Told how many pages of how many are done, from one thread at a time, often.
   std::function<void(uint64_t done, uint64_t planned)> progress;
+  /// Told which of the frames from `first` on are kept, a bit each, and their classes: from several threads,
+  /// `worker` belongs to one.
+  std::function<void(Pfn first, std::span<const pages::ClassByte> classes, std::span<const std::byte> kept,
+                     unsigned worker)>
+      decided;
 };
 
 /// Frames of a class, and how many of them are in the dump.
