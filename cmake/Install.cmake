@@ -8,6 +8,13 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kvista)
 set(generated ${PROJECT_BINARY_DIR}/generated)
 
 install(TARGETS kvista RUNTIME COMPONENT kvista)
+# Started by that name it takes makedumpfile's command line: docs/makedumpfile.md.
+option(KVISTA_MAKEDUMPFILE_LINK "Install a link makedumpfile, which is kvista" OFF)
+if(KVISTA_MAKEDUMPFILE_LINK)
+  file(MAKE_DIRECTORY ${generated}/link)
+  file(CREATE_LINK kvista ${generated}/link/makedumpfile SYMBOLIC)
+  install(FILES ${generated}/link/makedumpfile DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT kvista)
+endif()
 if(TARGET kvista-static)
   install(TARGETS kvista-static RUNTIME COMPONENT kvista-static)
 endif()

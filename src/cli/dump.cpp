@@ -11,9 +11,10 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/dump.h"
 #include "cli/progress.h"
 #include "codec/compress.h"
-#include "dump/writer.h"
+#include "dump/level_list.h"
 
 namespace kvista::cli {
 namespace {
@@ -57,6 +58,8 @@ TableSpec summary_spec() {
             "segments are "
             "scarce"},
            {"bytes", "size", Type::integer, "bytes", "where the dump ends in the file"},
+           {"bytes_most", "size at most", Type::integer, "bytes",
+            "with --dry-run: how large it can be, if no page compresses and none is zero"},
            {"complete", "complete", Type::boolean, "", "whether nothing is lost"}}};
 }
 
@@ -102,38 +105,25 @@ void parse_compression(const std::string& text, DumpRequest& request) {
   throw UsageError(fmt::format("--compress {}: there are {}", text, names));
 }
 
-void choose_compression(const Invocation& invocation, DumpRequest& request) {
-  request.codec = codec::Codec::zstd;
-  unsigned given = 0;
-  if (const auto text = invocation.value("--compress")) {
-    parse_compression(*text, request);
-    ++given;
-  }
-  for (const CodecChoice& choice : kCodecs) {
-    if (*choice.short_option == 0 || !invocation.flag(choice.short_option)) continue;
-    request.codec = choice.codec;
-    ++given;
-  }
-  if (given > 1) throw UsageError("more than one compression is asked for (--compress, -c, -l, -p, -z)");
-}
-
 // The source, where it is an operand, and the outputs.
 struct Operands {
   std::optional<std::string> source;
   std::vector<std::string> outputs;
 };
 
-Operands operands_of(const Invocation& invocation) {
-  const bool flattened = invocation.flag("--flattened");
+Operands operands_of(const Invocation& invocation, const DumpRequest& request) {
+  const bool flattened = request.flattened;
   const bool split = invocation.flag("--split");
   Operands found;
   found.outputs = invocation.operands;
-  // A stream may go to standard output, so that one operand is the image.
-  if (invocation.images.empty() && (found.outputs.size() > 1 || (flattened && !found.outputs.empty()))) {
+  // A stream may go to standard output, and a dry run goes nowhere, so that one operand is the image.
+  const bool may_lack_output = flattened || request.dry_run;
+  if (invocation.images.empty() &&
+      (found.outputs.size() > 1 || (may_lack_output && !found.outputs.empty()))) {
     found.source = found.outputs.front();
     found.outputs.erase(found.outputs.begin());
   }
-  if (found.outputs.empty() && flattened) found.outputs.emplace_back("-");
+  if (found.outputs.empty() && may_lack_output) found.outputs.emplace_back("-");
   if (found.outputs.empty() || (invocation.images.empty() && !found.source))
     throw UsageError("expected IN and OUT: the image, and the file to write (-F writes to standard output)");
   if (!split && found.outputs.size() > 1)
@@ -142,7 +132,7 @@ Operands operands_of(const Invocation& invocation) {
                     found.outputs.back()));
   if (split && found.outputs.size() < 2) throw UsageError("--split: expected two files to write, or more");
   const auto is_stdout = std::find(found.outputs.begin(), found.outputs.end(), "-") != found.outputs.end();
-  if (is_stdout && !flattened)
+  if (is_stdout && !may_lack_output)
     throw UsageError("standard output cannot be gone back in: -F writes a stream to it");
   return found;
 }
@@ -156,13 +146,6 @@ void refuse_source(const std::vector<std::string>& images, const std::string& ou
       if (std::filesystem::equivalent(path, output, ignored))
         throw UsageError(fmt::format("{}: it is the image itself: the dump needs another file", output));
   }
-}
-
-std::string describe_compression(const DumpRequest& request) {
-  if (!request.codec || request.format == Format::elf) return "none";
-  const int level = request.compression.value_or(codec::levels_of(*request.codec).usual);
-  return level == 0 ? codec::describe(*request.codec)
-                    : fmt::format("{}:{}", codec::describe(*request.codec), level);
 }
 
 void add_classes(const DumpResult& result, Table& table) {
@@ -186,19 +169,33 @@ void add_missing_pages(const image::MemoryImage& image, const DumpResult& result
                         result.planned, result.failure));
 }
 
+Row summary_of(const DumpRequest& request, const DumpResult& result) {
+  const bool dry = request.dry_run;
+  const auto unless_dry = [&](Cell cell) { return dry ? Cell{} : std::move(cell); };
+  return {fmt::format("{}", fmt::join(request.outputs, " ")),
+          dump::describe_format(request),
+          uint64_t{result.level},
+          describe_compression(request),
+          result.frames,
+          result.planned,
+          unless_dry(result.written),
+          unless_dry(result.zeros),
+          unless_dry(result.lost()),
+          result.protected_frames,
+          request.format == Format::elf ? Cell(result.joined) : Cell{},
+          unless_dry(result.bytes),
+          dry ? Cell(result.most_bytes) : Cell{},
+          unless_dry(result.lost() == 0 && result.failure.empty())};
+}
+
 Report report_of(const char* command, const kernel::Session& session, const DumpRequest& request,
                  const DumpResult& result) {
   Report report{command, {{summary_spec(), {}}, {classes_spec(), {}}, {missing_spec(), {}}}, {}, {}};
-  const bool is_elf = request.format == Format::elf;
-  report.tables[0].rows.push_back(
-      {fmt::format("{}", fmt::join(request.outputs, " ")), dump::describe_format(request),
-       uint64_t{result.level}, describe_compression(request), result.frames, result.planned, result.written,
-       result.zeros, result.lost(), result.protected_frames, is_elf ? Cell(result.joined) : Cell{},
-       result.bytes, result.lost() == 0 && result.failure.empty()});
+  report.tables[0].rows.push_back(summary_of(request, result));
   add_classes(result, report.tables[1]);
   report.warnings = result.warnings;
-  add_missing_pages(session.image(), result, report);
-  report.to_stderr = request.outputs.front() == "-";
+  if (!request.dry_run) add_missing_pages(session.image(), result, report);
+  report.to_stderr = request.outputs.front() == "-" && !request.dry_run;
   return report;
 }
 
@@ -207,7 +204,9 @@ DumpRequest request_of(const Invocation& invocation) {
   request.format = invocation.flag("--elf") ? Format::elf : Format::kdump;
   request.flattened = invocation.flag("--flattened");
   request.overwrite = invocation.flag("-f");
-  request.level = number_option(invocation, "--level", 0, pages::kLevels - 1, 0);
+  set_levels(invocation.value("--level").value_or("0"), "--level", request);
+  if (const auto limit = invocation.value("--limit")) request.limit = size_of(*limit, "--limit");
+  request.dry_run = invocation.flag("--dry-run");
   request.max_segments = number_option(invocation, "--max-segments", 1, kMostSegments, kUsualSegments);
   request.threads = threads_option(invocation);
   request.timestamp = static_cast<uint64_t>(std::time(nullptr));
@@ -226,28 +225,50 @@ DumpRequest request_of(const Invocation& invocation) {
 }
 
 Report run(const char* command, const Invocation& invocation, DumpRequest request) {
-  const Operands operands = operands_of(invocation);
+  const Operands operands = operands_of(invocation, request);
   request.outputs = operands.outputs;
-  // A reader that went away, and a limit on the size of files, are errors like a full disk.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
   Invocation of_source = invocation;
   if (operands.source) of_source.images = {*operands.source};
-  for (const std::string& output : request.outputs) refuse_source(of_source.images, output);
-  return with_session(of_source, [&](const kernel::Session& session) {
-    Progress progress("copying", kPageSize, invocation.flag("--quiet"));
-    request.progress = [&](uint64_t done, uint64_t planned) { progress.show(done, planned); };
-    return report_of(command, session, request, dump::write_dump(session, request));
-  });
+  Progress progress("copying", kPageSize, invocation.flag("--quiet"));
+  request.progress = [&](uint64_t done, uint64_t planned) { progress.show(done, planned); };
+  return save_dump(command, of_source, request);
 }
 
-std::vector<OptionSpec> dump_options() {
-  std::vector<OptionSpec> options = {
-      {"--level", "LEVEL",
-       "leave out: 1 zero pages, 2 cache, 4 all cache, 8 user data, 16 free pages; their sum, 0 (the "
-       "default) "
-       "to 31",
-       false, 'd'},
+}  // namespace
+
+void set_levels(const std::string& text, std::string_view option, DumpRequest& request) {
+  std::vector<unsigned> levels;
+  for (const std::string& part : split_at_commas(text)) {
+    unsigned level = 0;
+    const char* last = part.data() + part.size();
+    const auto [end, error] = std::from_chars(part.data(), last, level);
+    if (error != std::errc{} || end != last || level >= pages::kLevels)
+      throw UsageError(fmt::format("{} {}: expected a number from 0 to {}, or several with commas between",
+                                   option, text, pages::kLevels - 1));
+    levels.push_back(level);
+  }
+  request.level = levels.front();
+  request.next_levels.assign(levels.begin() + 1, levels.end());
+}
+
+uint64_t size_of(const std::string& text, std::string_view option) {
+  constexpr std::string_view kUnits = "KMGT";
+  constexpr unsigned kShift = 10;
+  uint64_t number = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, number);
+  const std::string_view unit(end, static_cast<size_t>(last - end));
+  const size_t which = unit.empty() ? 0 : kUnits.find(unit.front()) + 1;
+  const unsigned shift = kShift * static_cast<unsigned>(which);
+  if (error != std::errc{} || unit.size() > 1 || (!unit.empty() && which == 0) || number == 0 ||
+      number > (UINT64_MAX >> 1) >> shift)
+    throw UsageError(
+        fmt::format("{} {}: expected bytes, or a number with K, M, G or T behind", option, text));
+  return number << shift;
+}
+
+std::vector<OptionSpec> compression_options() {
+  return {
       {"--compress",
        "CODEC[:LEVEL]",
        "zlib, lzo, snappy, zstd or none; default: zstd",
@@ -258,6 +279,54 @@ std::vector<OptionSpec> dump_options() {
       {"-l", "", "short for --compress lzo"},
       {"-p", "", "short for --compress snappy"},
       {"-z", "", "short for --compress zstd"},
+  };
+}
+
+void choose_compression(const Invocation& invocation, DumpRequest& request) {
+  request.codec = codec::Codec::zstd;
+  unsigned given = 0;
+  if (const auto text = invocation.value("--compress")) {
+    parse_compression(*text, request);
+    ++given;
+  }
+  for (const CodecChoice& choice : kCodecs) {
+    if (*choice.short_option == 0 || !invocation.flag(choice.short_option)) continue;
+    request.codec = choice.codec;
+    ++given;
+  }
+  if (given > 1) throw UsageError("more than one compression is asked for (--compress, -c, -l, -p, -z)");
+}
+
+std::string describe_compression(const DumpRequest& request) {
+  if (!request.codec || request.format == Format::elf) return "none";
+  const int level = request.compression.value_or(codec::levels_of(*request.codec).usual);
+  return level == 0 ? codec::describe(*request.codec)
+                    : fmt::format("{}:{}", codec::describe(*request.codec), level);
+}
+
+Report save_dump(const char* command, const Invocation& of_source, const DumpRequest& request) {
+  // A reader that went away, and a limit on the size of files, are errors like a full disk.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  if (!request.dry_run)
+    for (const std::string& output : request.outputs) refuse_source(of_source.images, output);
+  return with_session(of_source, [&](const kernel::Session& session) {
+    return report_of(command, session, request, dump::write_to_fit(session, request));
+  });
+}
+
+namespace {
+
+std::vector<OptionSpec> dump_options() {
+  std::vector<OptionSpec> options = {
+      {"--level", "LEVEL[,LEVEL...]",
+       "leave out: 1 zero pages, 2 cache, 4 all cache, 8 user data, 16 free pages; their sum, 0 (the "
+       "default) to 31. Of several levels the next one is taken where there is no room for the dump",
+       false, 'd'},
+      {"--limit", "SIZE",
+       "the dump may have so many bytes (K, M, G, T): the next level is taken, or it is left incomplete",
+       false, 'L'},
+      {"--dry-run", "", "only count the pages that the dump would hold; nothing is written"},
       {"--elf", "", "an ELF core file, not compressed, and not kdump-compressed", false, 'E'},
       {"--max-segments", "N", "of an ELF core file; 1 to 65533, default: 60000"},
       {"--flattened", "", "as a stream that becomes a dump (makedumpfile -R); to standard output without OUT",
@@ -266,6 +335,7 @@ std::vector<OptionSpec> dump_options() {
       {"-f", "", "overwrite OUT"},
       {"--threads", "N", "work with N threads; default: as many as there are CPUs"},
   };
+  for (OptionSpec& option : compression_options()) options.push_back(std::move(option));
   for (OptionSpec& option : machine_options()) options.push_back(std::move(option));
   return options;
 }

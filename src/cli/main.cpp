@@ -18,6 +18,7 @@
 #include "cli/about.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/makedumpfile.h"
 #include "kvista/version.h"
 
 namespace kvista::cli {
@@ -281,6 +282,8 @@ int run_and_flush(int argc, char** argv) {
 }  // namespace kvista::cli
 
 int main(int argc, char** argv) {
+  if (kvista::cli::makedumpfile::is_meant_by(argc > 0 ? argv[0] : nullptr))
+    return kvista::cli::makedumpfile::run(argc, argv);
   kvista::guard_mappings(static_cast<int>(kvista::ExitStatus::nothing));
   try {
     return kvista::cli::run_and_flush(argc, argv);

@@ -44,6 +44,11 @@ constexpr const char* kTrust =
     "fact that no "
     "source proves is absent, and sources that disagree are a warning with both values.";
 
+constexpr const char* kDropIn =
+    "Started by the name makedumpfile, which a link can give it, kvista takes makedumpfile's command line, "
+    "and "
+    "prints what becomes of each option with makedumpfile --help.";
+
 // The text as roff prints it unchanged.
 std::string escape(std::string_view text) {
   std::string result;
@@ -119,8 +124,8 @@ std::string manual_page() {
   page += fmt::format(".SH SYNOPSIS\n{} [{} {}]... {} [{}]... [{}]...\n", bold("kvista"),
                       bold(image_option().name), italic(image_option().value_name), italic("COMMAND"),
                       italic("ARGUMENT"), italic("OPTION"));
-  page +=
-      fmt::format(".SH DESCRIPTION\n{}\n.PP\n{}\n.PP\n{}\n", escape(kAbout), escape(kImages), escape(kTrust));
+  page += fmt::format(".SH DESCRIPTION\n{}\n.PP\n{}\n.PP\n{}\n.PP\n{}\n", escape(kAbout), escape(kImages),
+                      escape(kTrust), escape(kDropIn));
   page += ".SH OPTIONS\nBefore the command:\n" + entry_of(image_option());
   page += entry(bold("--version"), "print the version and the licence");
   page += entry(bold("-h") + ", " + bold("--help"), "print help; behind a command, help of that command");

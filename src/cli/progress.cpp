@@ -30,17 +30,18 @@ Progress::Progress(std::string what, uint64_t unit_size, bool quiet)
       quiet_(quiet),
       terminal_(isatty(STDERR_FILENO) != 0),
       started_(Clock::now()),
-      next_(started_ + kFirst) {}
+      next_(started_ + (terminal_ ? kFirst : kElsewhere)) {}
 
 Progress::~Progress() {
   if (shown_ && terminal_) std::fputs("\n", stderr);
 }
 
 void Progress::show(uint64_t done, uint64_t planned) {
-  if (quiet_) return;
+  if (quiet_ || finished_) return;
   const Clock::time_point now = Clock::now();
   const bool last = done == planned && shown_;
   if (now < next_ && !last) return;
+  finished_ = last;
   next_ = terminal_ ? now + kOnTerminal : now + kElsewhere;
   const double seconds = std::chrono::duration<double>(now - started_).count();
   const std::string text = line(done, planned, seconds);

@@ -8,7 +8,7 @@
 namespace kvista::cli {
 
 /// On a terminal one line that is written over; else a line from time to time. Nothing for work of less than
-/// a second. For one thread at a time.
+/// a second, or where lines are not written over, ten. For one thread at a time.
 class Progress {
  public:
   /// `what` is what is being done ("copying"), `unit_size` the bytes of one unit of work.
@@ -29,6 +29,7 @@ class Progress {
   bool quiet_;
   bool terminal_;
   bool shown_ = false;
+  bool finished_ = false;
   Clock::time_point started_;
   Clock::time_point next_;
 };

@@ -155,8 +155,7 @@ uint64_t link_offset(const kernel::Session& session, const std::string& text) {
 }
 
 VirtAddr address_of(const kernel::Session& session, const std::string& text) {
-  if (is_hex(text) && !is_symbol(session, text))
-    return VirtAddr{*vmcoreinfo::parse_number(text, true)};
+  if (is_hex(text) && !is_symbol(session, text)) return VirtAddr{*vmcoreinfo::parse_number(text, true)};
   const Value value = session.evaluate(text);
   // A struct, an array, a function or what has no type is its place; a number or pointer is what it says.
   const auto type = value.type().resolved();

@@ -43,13 +43,15 @@ class ElfWriter {
         std::min({request_.max_segments, kMostSegments, std::max<uint64_t>(result_.planned, 1)});
     rule_.emplace(plan_, second_, most);
     lay_out(most);
-    output_ = create_output(request_.outputs.front(), request_.flattened, request_.overwrite);
+    result_.most_bytes = layout_.pages_at + result_.planned * plan_.page_size();
+    if (request_.dry_run) return std::move(result_);
+    output_ = create_output(request_.outputs.front(), request_.flattened, request_.overwrite, request_.limit);
     write_tables();
     try {
       write_pages();
       close();
     } catch (const OutputFailed& error) {
-      result_.failure = error.what();
+      result_.set_failure(error);
     }
     result_.written = pages_->written();
     result_.zeros = pages_->zeros();

@@ -24,9 +24,13 @@ uint32_t blocks_of(uint64_t bytes, uint32_t block_size) {
 }  // namespace
 
 KdumpFile::KdumpFile(const DumpPlan& plan, const DumpRequest& request, const std::string& path)
-    : plan_(plan), flattened_(request.flattened), is_part_(request.outputs.size() > 1) {
+    : plan_(plan),
+      flattened_(request.flattened),
+      is_part_(request.outputs.size() > 1),
+      is_dry_run_(request.dry_run) {
   fill_header(request);
-  output_ = create_output(path, request.flattened, request.overwrite);
+  output_ = request.dry_run ? create_nothing()
+                            : create_output(path, request.flattened, request.overwrite, request.limit);
 }
 
 void KdumpFile::fill_header(const DumpRequest& request) {
@@ -68,6 +72,11 @@ uint64_t KdumpFile::write_tables() {
   return frames;
 }
 
+uint64_t KdumpFile::most_bytes(uint64_t pages) const {
+  // The page of zeros, and each page as it is.
+  return header_.descriptors_at() + pages * image::kKdumpDescriptorSize + (pages + 1) * header_.block_size;
+}
+
 void KdumpFile::copy_second_bitmap(const SecondBitmap& from) {
   std::vector<std::byte> bits;
   for (uint64_t at = 0; at < header_.bitmap_size(); at += kPiece) {
@@ -101,7 +110,7 @@ DumpResult KdumpFile::write_pages(const DumpRequest& request, const SecondBitmap
     // Eraseinfo is the first part's.
     close(pages->end(), part.first == Pfn{0});
   } catch (const OutputFailed& error) {
-    result.failure = error.what();
+    result.set_failure(error);
   }
   // Without it there was no room for a single page.
   if (pages) {

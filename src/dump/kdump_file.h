@@ -21,14 +21,18 @@ struct Part {
 
 class KdumpFile {
  public:
-  /// Makes the file. Throws as create_file().
+  /// Makes the file. Throws as create_output().
   KdumpFile(const DumpPlan& plan, const DumpRequest& request, const std::string& path);
 
   /// Header, notes, room for both bitmaps, and the first of them: how many frames are memory. Throws
   /// OutputFailed.
   uint64_t write_tables();
-  /// Where the decisions belong.
-  SecondBitmap second_bitmap() { return {output_.get(), second_bitmap_at(), header_.bitmap_size()}; }
+  /// Where the decisions belong; of a dry run they are not kept.
+  SecondBitmap second_bitmap() {
+    return {output_.get(), second_bitmap_at(), is_dry_run_ ? 0 : header_.bitmap_size()};
+  }
+  /// How large the file is with so many pages, if none compresses.
+  uint64_t most_bytes(uint64_t pages) const;
   void copy_second_bitmap(const SecondBitmap& from);
 
   /// A part's pages, and the mark that the file is complete. A failure of the output is in the result.
@@ -43,6 +47,7 @@ class KdumpFile {
   const DumpPlan& plan_;
   bool flattened_;
   bool is_part_;
+  bool is_dry_run_;
   image::KdumpHeader header_;
   std::unique_ptr<Output> output_;
 };

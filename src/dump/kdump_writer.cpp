@@ -49,6 +49,7 @@ void add_part(DumpResult& whole, const DumpResult& part) {
   whole.zeros += part.zeros;
   whole.bytes += part.bytes;
   for (size_t i = 0; i < part.missing.size(); ++i) whole.missing.at(i) += part.missing.at(i);
+  whole.full = whole.full || part.full;
   if (whole.failure.empty()) whole.failure = part.failure;
 }
 
@@ -86,6 +87,8 @@ DumpResult write_kdump(DumpPlan& plan, const DumpRequest& request) {
   SecondBitmap second = files.front()->second_bitmap();
   result.frames = files.front()->write_tables();
   plan.decide(second, result);
+  result.most_bytes = files.front()->most_bytes(result.planned);
+  if (request.dry_run) return result;
   for (size_t i = 1; i < files.size(); ++i) {
     files[i]->write_tables();
     files[i]->copy_second_bitmap(second);

@@ -26,6 +26,10 @@ constexpr uint64_t kWriteBack = uint64_t{8} << 20;
   throw AccessError(fmt::format("{}: cannot be made: {}", path, std::strerror(errno)));
 }
 
+bool is_full(int why) {
+  return why == ENOSPC || why == EFBIG || why == EDQUOT;
+}
+
 /// A file descriptor that is written to.
 class Target {
  public:
@@ -48,7 +52,10 @@ class Target {
   int fd() const { return fd_; }
   const std::string& path() const { return path_; }
   [[noreturn]] void fail(std::string_view what) const {
-    throw OutputFailed(fmt::format("{}: {}: {}", path_, what, std::strerror(errno)));
+    const int why = errno;
+    const std::string text = fmt::format("{}: {}: {}", path_, what, std::strerror(why));
+    if (is_full(why)) throw OutputFull(text);
+    throw OutputFailed(text);
   }
 
   void sync() const {
@@ -81,8 +88,7 @@ class FileOutput final : public Output {
     if (size == 0) return;
     end_ = std::max(end_, offset + size);
     if (fallocate(target_.fd(), 0, static_cast<off_t>(offset), static_cast<off_t>(size)) == 0) return;
-    if (errno == ENOSPC || errno == EFBIG || errno == EDQUOT || errno == EIO)
-      target_.fail("has no room for the dump's tables");
+    if (is_full(errno) || errno == EIO) target_.fail("has no room for the dump's tables");
     // A file system that cannot do it, or a device: the file gets its size, and what is not written is zeros.
     if (ftruncate(target_.fd(), static_cast<off_t>(end_)) != 0 && errno != EINVAL)
       target_.fail("cannot be made as large as the dump's tables");
@@ -174,15 +180,60 @@ class FlattenedOutput final : public Output {
   Target target_;
 };
 
+class LimitedOutput final : public Output {
+ public:
+  LimitedOutput(std::unique_ptr<Output> inner, uint64_t limit) : inner_(std::move(inner)), limit_(limit) {}
+
+  void write(uint64_t offset, std::span<const std::byte> bytes) override {
+    check(offset, bytes.size());
+    inner_->write(offset, bytes);
+  }
+  void reserve(uint64_t offset, uint64_t size) override {
+    check(offset, size);
+    inner_->reserve(offset, size);
+  }
+  bool can_read() const override { return inner_->can_read(); }
+  bool has_holes() const override { return inner_->has_holes(); }
+  void read(uint64_t offset, std::span<std::byte> bytes) const override { inner_->read(offset, bytes); }
+  void sync() override { inner_->sync(); }
+  void end() override { inner_->end(); }
+
+ private:
+  void check(uint64_t offset, uint64_t size) const {
+    if (size > limit_ || offset > limit_ - size)
+      throw OutputFull(fmt::format("the dump may have {} bytes, and needs more", limit_));
+  }
+
+  std::unique_ptr<Output> inner_;
+  uint64_t limit_;
+};
+
+class NoOutput final : public Output {
+ public:
+  void write(uint64_t /*offset*/, std::span<const std::byte> /*bytes*/) override {}
+  void reserve(uint64_t /*offset*/, uint64_t /*size*/) override {}
+  void sync() override {}
+  void end() override {}
+};
+
 }  // namespace
 
 void Output::read(uint64_t /*offset*/, std::span<std::byte> /*bytes*/) const {
   throw OutputFailed("this output cannot be read back");
 }
 
-std::unique_ptr<Output> create_output(const std::string& path, bool flattened, bool overwrite) {
-  if (flattened) return std::make_unique<FlattenedOutput>(path, overwrite);
-  return std::make_unique<FileOutput>(path, overwrite);
+std::unique_ptr<Output> create_output(const std::string& path, bool flattened, bool overwrite,
+                                      std::optional<uint64_t> limit) {
+  std::unique_ptr<Output> output;
+  if (flattened)
+    output = std::make_unique<FlattenedOutput>(path, overwrite);
+  else
+    output = std::make_unique<FileOutput>(path, overwrite);
+  return limit ? std::make_unique<LimitedOutput>(std::move(output), *limit) : std::move(output);
+}
+
+std::unique_ptr<Output> create_nothing() {
+  return std::make_unique<NoOutput>();
 }
 
 }  // namespace kvista::dump

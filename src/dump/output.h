@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -14,6 +15,11 @@ namespace kvista::dump {
 /// The output took no more: a full disk, a broken pipe, a limit. What was written stays.
 class OutputFailed : public Error {
   using Error::Error;
+};
+
+/// There is no room for it: a full disk, a quota, a limit. What is smaller can fit.
+class OutputFull : public OutputFailed {
+  using OutputFailed::OutputFailed;
 };
 
 /// Bytes at offsets. One thread at a time. All functions throw OutputFailed.
@@ -40,7 +46,12 @@ class Output {
 };
 
 /// Makes a file of its own, with mode 0600; with `flattened` one of makedumpfile's records, for which "-" is
-/// standard output. Throws AccessError where it exists and `overwrite` is not set, or cannot be made.
-std::unique_ptr<Output> create_output(const std::string& path, bool flattened, bool overwrite);
+/// standard output. What reaches beyond `limit` bytes throws OutputFull. Throws AccessError where it exists
+/// and `overwrite` is not set, or cannot be made.
+std::unique_ptr<Output> create_output(const std::string& path, bool flattened, bool overwrite,
+                                      std::optional<uint64_t> limit = {});
+
+/// An output that goes nowhere.
+std::unique_ptr<Output> create_nothing();
 
 }  // namespace kvista::dump

@@ -34,8 +34,8 @@ class PageTableWriter {
   /// Pages whose descriptors are written and lead to their bytes, those of zeros among them.
   uint64_t written() const { return written_; }
   uint64_t zeros() const { return zeros_; }
-  /// The end of the last page.
-  uint64_t end() const { return pages_end_; }
+  /// The end of the last page that is written.
+  uint64_t end() const { return pages_end_ - pages_.size(); }
 
  private:
   void add_descriptor(uint64_t offset, uint32_t size, uint32_t flags);

@@ -140,6 +140,7 @@ void DumpPlan::keep_by_class(SecondBitmap& second, DumpResult& result) {
   const auto gaps = scan_->run([&](const pages::FrameBlock& block, unsigned worker) {
     std::vector<std::byte> kept(block.classes.size() / 8);
     choice.decide(block.first, block.classes, kept, counts.at(worker));
+    if (request_.decided) request_.decided(block.first, block.classes, kept, worker);
     block_of(block.first).kept = count_bits(kept);
     second.put(block.first.value / 8, kept);
   });

@@ -5,10 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/address.h"
 #include "codec/codec.h"
+#include "dump/output.h"
 #include "kvista/image.h"
 #include "kvista/page_class.h"
 
@@ -20,8 +23,8 @@ enum class Format : uint8_t {
 };
 
 struct DumpRequest {
-  /// "-": standard output, of a flattened dump only. Several: each gets a part of the pages, for
-  /// kdump-compressed dumps that are not flattened.
+  /// At least one; "-": standard output, of a flattened dump only. Several: each gets a part of the pages,
+  /// for kdump-compressed dumps that are not flattened.
   std::vector<std::string> outputs;
   bool overwrite = false;
   Format format = Format::kdump;
@@ -29,12 +32,20 @@ struct DumpRequest {
   bool every_page = false;  ///< all that the image holds: no struct page is looked at, and the level is 0
   uint64_t max_segments = 60000;      ///< of an ELF core file
   unsigned level = 0;                 ///< makedumpfile's -d
+  std::vector<unsigned> next_levels;  ///< tried one after another where the dump does not fit
+  std::optional<uint64_t> limit;      ///< how many bytes the dump may have (makedumpfile's -L)
+  bool dry_run = false;               ///< only decide which pages the dump would hold; nothing is written
   std::optional<codec::Codec> codec;  ///< none: pages are stored as they are
   std::optional<int> compression;     ///< the codec's level; nothing: its fastest
   unsigned threads = 1;
   uint64_t timestamp = 0;  ///< when the dump is taken, seconds since 1970
   /// Told how many pages of how many are done, from one thread at a time, often.
   std::function<void(uint64_t done, uint64_t planned)> progress;
+  /// Told which of the frames from `first` on are kept, a bit each, and their classes: from several threads,
+  /// `worker` belongs to one.
+  std::function<void(Pfn first, std::span<const pages::ClassByte> classes, std::span<const std::byte> kept,
+                     unsigned worker)>
+      decided;
 };
 
 /// Frames of a class, and how many of them are in the dump.
@@ -66,10 +77,16 @@ struct DumpResult : PageCounts {
   uint64_t zeros = 0;                                      ///< of them, how many share the page of zeros
   std::array<uint64_t, image::kPageStateCount> missing{};  ///< planned, and not to be read, by why
   uint64_t bytes = 0;                                      ///< how large the dump is
-  uint64_t joined = 0;  ///< pages that were left out, and have room in an ELF core file all the same
-  std::string failure;  ///< why the dump is incomplete; empty: it is complete
+  uint64_t most_bytes = 0;  ///< how large it could be at most, as far as is known before pages are read
+  bool full = false;        ///< incomplete because there was no more room
+  uint64_t joined = 0;      ///< pages that were left out, and have room in an ELF core file all the same
+  std::string failure;      ///< why the dump is incomplete; empty: it is complete
   std::vector<std::string> warnings;
 
+  void set_failure(const OutputFailed& error) {
+    failure = error.what();
+    full = dynamic_cast<const OutputFull*>(&error) != nullptr;
+  }
   uint64_t lost() const { return planned - written; }
 };
 

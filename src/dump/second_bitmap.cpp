@@ -23,6 +23,7 @@ SecondBitmap::SecondBitmap(Output* output, uint64_t offset, uint64_t size)
 
 void SecondBitmap::put(uint64_t at, std::span<const std::byte> bits) {
   bits = within(bits, at, size_);
+  if (bits.empty()) return;
   if (!kept_.empty()) {
     std::copy(bits.begin(), bits.end(), kept_.begin() + static_cast<ptrdiff_t>(at));
     return;
@@ -34,6 +35,7 @@ void SecondBitmap::put(uint64_t at, std::span<const std::byte> bits) {
 void SecondBitmap::get(uint64_t at, std::span<std::byte> bits) const {
   const auto there = within(bits, at, size_);
   std::fill(bits.begin() + static_cast<ptrdiff_t>(there.size()), bits.end(), std::byte{0});
+  if (there.empty()) return;
   if (kept_.empty())
     output_->read(offset_ + at, there);
   else

@@ -15,7 +15,7 @@ std::string describe_format(const DumpRequest& request) {
 }
 
 DumpResult write_dump(const kernel::Session& session, const DumpRequest& request) {
-  if (session.image().traits().live)
+  if (session.image().traits().live && !request.dry_run)
     throw Unsupported(
         "dumps of the running kernel are not written yet: /proc/kcore changes while it is read, and gives "
         "zeros "

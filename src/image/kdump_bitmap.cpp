@@ -34,23 +34,34 @@ KdumpBitmap::KdumpBitmap(const File& file, const KdumpHeader& header)
     : at_(header.bitmaps_at() + header.bitmap_size()),
       size_((header.max_mapnr + 7) / 8),
       max_mapnr_(header.max_mapnr) {
-  std::vector<std::byte> memory(std::min(size_, kStep));
+  for_each_piece(
+      file, header, [&](Pfn first, std::span<const std::byte> memory, std::span<const std::byte> dumped) {
+        scan_piece(first.value / kPieceBits, memory, dumped);
+        if (memory_.size() > kMostRuns)
+          throw FormatError(fmt::format("{}: the bitmap of memory has more than {} runs: the file is damaged",
+                                        file.path(), kMostRuns),
+                            header.bitmaps_at());
+      });
+}
+
+void KdumpBitmap::for_each_piece(const File& file, const KdumpHeader& header, const Visit& visit) {
+  const uint64_t whole = (header.max_mapnr + 7) / 8;
+  const uint64_t memory_at = header.bitmaps_at();
+  const uint64_t dumped_at = memory_at + header.bitmap_size();
+  std::vector<std::byte> memory(std::min(whole, kStep));
   std::vector<std::byte> dumped(memory.size());
-  for (uint64_t from = 0; from < size_; from += kStep) {
-    const uint64_t size = std::min(kStep, size_ - from);
-    if (file.read_at(header.bitmaps_at() + from, std::span(memory).first(size)) != size ||
-        file.read_at(at_ + from, std::span(dumped).first(size)) != size)
+  for (uint64_t from = 0; from < whole; from += kStep) {
+    const uint64_t size = std::min(kStep, whole - from);
+    if (file.read_at(memory_at + from, std::span(memory).first(size)) != size ||
+        file.read_at(dumped_at + from, std::span(dumped).first(size)) != size)
       throw FormatError(
-          fmt::format("{}: the bitmaps at offset {:#x} cannot be read", file.path(), at_ + from), at_ + from);
+          fmt::format("{}: the bitmaps at offset {:#x} cannot be read", file.path(), dumped_at + from),
+          dumped_at + from);
     for (uint64_t into = 0; into < size; into += kPieceSize) {
       const uint64_t part = std::min(kPieceSize, size - into);
-      scan_piece((from + into) / kPieceSize, std::span(memory).subspan(into, part),
-                 std::span(dumped).subspan(into, part));
+      visit(Pfn{(from + into) * 8}, std::span<const std::byte>(memory).subspan(into, part),
+            std::span<const std::byte>(dumped).subspan(into, part));
     }
-    if (memory_.size() > kMostRuns)
-      throw FormatError(fmt::format("{}: the bitmap of memory has more than {} runs: the file is damaged",
-                                    file.path(), kMostRuns),
-                        header.bitmaps_at());
   }
 }
 

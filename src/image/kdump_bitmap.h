@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -39,6 +40,11 @@ class KdumpBitmap {
   Run find(const File& file, Pfn pfn, uint64_t most) const;
   /// How many dumped pages are before `pfn`.
   uint64_t rank(const File& file, Pfn pfn) const;
+  /// Goes through both bitmaps of a file. Calls `visit` with pieces of at most 4 KiB of both, in order;
+  /// `first` is the frame of a piece's first bit. Throws FormatError where they cannot be read.
+  using Visit =
+      std::function<void(Pfn first, std::span<const std::byte> memory, std::span<const std::byte> dumped)>;
+  static void for_each_piece(const File& file, const KdumpHeader& header, const Visit& visit);
   /// As MemoryImage::clear_missing.
   void clear_missing(const File& file, Pfn first, std::span<std::byte> bits) const;
 

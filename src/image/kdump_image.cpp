@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "image/elf_core.h"
 #include "image/kdump_bitmap.h"
+#include "image/kdump_check.h"
 #include "image/kdump_header.h"
 #include "image/kdump_pages.h"
 #include "image/page_cache.h"
@@ -28,6 +29,7 @@ struct OpenedPart {
 // One file of a dump.
 struct Part {
   File file;
+  KdumpHeader header;
   Pfn start;
   Pfn end;
   uint64_t first_rank;  // dumped pages before `start`
@@ -114,6 +116,18 @@ class KdumpImage final : public MemoryImage {
     bitmap_.clear_missing(*note_file_, first, bits);
   }
 
+  SelfCheck check() const {
+    SelfCheck result;
+    result.page_shift = page_shift_;
+    const auto as_file = [](const Part& part) { return KdumpFile{part.file, part.header, part.pages}; };
+    for (const Part& part : parts_) {
+      if (&part != &parts_.front())
+        result.checks.push_back(compare_bitmaps(as_file(parts_.front()), as_file(part)));
+      for (Check& check : check_kdump(as_file(part))) result.checks.push_back(std::move(check));
+    }
+    return result;
+  }
+
   std::vector<std::byte> read_note(const Note& note, uint64_t limit) const override {
     const File& file = *note_file_;
     const uint64_t rest = note.offset < file.size() ? file.size() - note.offset : 0;
@@ -134,7 +148,9 @@ class KdumpImage final : public MemoryImage {
       warnings_.push_back(
           fmt::format("{}: the file is cut short: its pages end at {:#x}, and it has {} bytes",
                       part.file.path(), end, part.file.size()));
-    parts_.push_back({std::move(part.file), part.header.start, part.header.end, first, pages});
+    const Pfn start = part.header.start;
+    const Pfn end = part.header.end;
+    parts_.push_back({std::move(part.file), std::move(part.header), start, end, first, pages});
     note_file_ = &parts_.front().file;
   }
 
@@ -276,6 +292,11 @@ OpenedPart open_part(File file) {
 }
 
 }  // namespace
+
+std::optional<SelfCheck> check_kdump_image(const MemoryImage& image) {
+  const auto* kdump = dynamic_cast<const KdumpImage*>(&image);
+  return kdump == nullptr ? std::nullopt : std::optional(kdump->check());
+}
 
 std::unique_ptr<MemoryImage> open_kdump(File file) {
   std::vector<OpenedPart> parts;

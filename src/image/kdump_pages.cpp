@@ -19,11 +19,6 @@ constexpr size_t kMostPageSize = 65536;
 // No page: its bytes are nowhere.
 constexpr PageDescriptor kDamaged{UINT64_MAX, 0, 0};
 
-// The rest of what the writer had no room for: an incomplete dump has zeros there.
-bool is_empty(const PageDescriptor& descriptor) {
-  return descriptor.offset == 0 && descriptor.size == 0;
-}
-
 bool is_zero(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
 }
@@ -42,21 +37,30 @@ KdumpPages::KdumpPages(const File& file, const KdumpHeader& header, uint64_t cou
   find_zero_page(file);
 }
 
-// Where the pages' bytes begin.
 uint64_t KdumpPages::first_page() const {
   return table_at_ + count_ * kDescriptorSize;
 }
 
 // A page's bytes are behind all descriptors, not farther than all pages need, and never more than the page.
-bool KdumpPages::is_possible(const PageDescriptor& descriptor) const {
+DescriptorFault KdumpPages::fault_of(const PageDescriptor& descriptor) const {
   constexpr uint64_t kSlack = 256;  // the page of zeros, what writers align, and what they put in between
   const uint64_t first = first_page();
   const uint64_t most = (count_ + kSlack) * page_size_;
-  if (descriptor.offset < first || descriptor.offset - first > most || descriptor.size == 0 ||
-      descriptor.size > page_size_)
-    return false;
-  return descriptor.flags == 0 ? descriptor.size == page_size_
-                               : codec_of_kdump_flags(descriptor.flags).has_value();
+  // The rest of what a writer had no room for is zeros. In a flattened file the page that is lost has a size
+  // beyond that of a page, by which readers refuse it that do not look at the offset.
+  if (descriptor.offset == 0 && descriptor.flags == 0 &&
+      (descriptor.size == 0 || descriptor.size > page_size_))
+    return DescriptorFault::empty;
+  if (descriptor.offset < first) return DescriptorFault::in_tables;
+  if (descriptor.offset - first > most) return DescriptorFault::too_far;
+  if (descriptor.size == 0 || descriptor.size > page_size_) return DescriptorFault::wrong_size;
+  if (descriptor.flags == 0)
+    return descriptor.size == page_size_ ? DescriptorFault::none : DescriptorFault::wrong_size;
+  return codec_of_kdump_flags(descriptor.flags) ? DescriptorFault::none : DescriptorFault::unknown_codec;
+}
+
+bool KdumpPages::is_possible(const PageDescriptor& descriptor) const {
+  return fault_of(descriptor) == DescriptorFault::none;
 }
 
 void KdumpPages::check_first(const File& file) const {
@@ -65,7 +69,8 @@ void KdumpPages::check_first(const File& file) const {
       read_descriptors(file, 0, std::span(first).first(std::min<uint64_t>(first.size(), count_)));
   const auto read = std::span(first).first(got);
   const bool any_right = std::any_of(read.begin(), read.end(), [&](const PageDescriptor& descriptor) {
-    return is_empty(descriptor) || is_possible(descriptor);
+    const DescriptorFault fault = fault_of(descriptor);
+    return fault == DescriptorFault::empty || fault == DescriptorFault::none;
   });
   if (read.empty() || any_right) return;
   const PageDescriptor& shown = read.front();
@@ -103,33 +108,40 @@ uint64_t KdumpPages::end(const File& file) const {
 }
 
 // Pages of zeros, and others that are equal, may share their bytes; a part of them they never do.
-bool KdumpPages::overlap(const PageDescriptor& a, const PageDescriptor& b) const {
-  if (!is_possible(a) || !is_possible(b) || (a.offset == b.offset && a.size == b.size)) return false;
+bool KdumpPages::overlap(const PageDescriptor& a, const PageDescriptor& b) {
+  if (a.offset == b.offset && a.size == b.size) return false;
   return a.offset < b.offset + b.size && b.offset < a.offset + a.size;
 }
 
-size_t KdumpPages::read_descriptors(const File& file, uint64_t first, std::span<PageDescriptor> out) const {
-  // One more at each end, where there is one.
-  const uint64_t before = first == 0 ? 0 : 1;
+bool KdumpPages::conflict(const PageDescriptor& a, const PageDescriptor& b) const {
+  return is_possible(a) && is_possible(b) && overlap(a, b);
+}
+
+size_t KdumpPages::read_stored(const File& file, uint64_t first, std::span<PageDescriptor> out) const {
   std::array<std::byte, (kMostAtOnce + 2) * kDescriptorSize> bytes;
-  std::array<PageDescriptor, kMostAtOnce + 2> all;
-  const uint64_t wanted =
-      std::min<uint64_t>(before + out.size() + 1, count_ - std::min(count_, first - before));
-  const uint64_t at = table_at_ + (first - before) * kDescriptorSize;
+  const uint64_t wanted = std::min<uint64_t>(out.size(), count_ - std::min(count_, first));
   const auto raw = std::span(bytes).first(wanted * kDescriptorSize);
-  const size_t got = file.read_at(at, raw) / kDescriptorSize;
+  const size_t got = file.read_at(table_at_ + first * kDescriptorSize, raw) / kDescriptorSize;
   Cursor in(raw, order_);
-  for (PageDescriptor& descriptor : std::span(all).first(got)) {
+  for (PageDescriptor& descriptor : out.first(got)) {
     descriptor.offset = in.u64();
     descriptor.size = in.u32();
     descriptor.flags = in.u32();
     in.skip(8);  // page_flags
   }
+  return got;
+}
+
+size_t KdumpPages::read_descriptors(const File& file, uint64_t first, std::span<PageDescriptor> out) const {
+  // One more at each end, where there is one.
+  const uint64_t before = first == 0 ? 0 : 1;
+  std::array<PageDescriptor, kMostAtOnce + 2> all;
+  const size_t got = read_stored(file, first - before, std::span(all).first(before + out.size() + 1));
   const size_t here = std::min(out.size(), got - std::min<size_t>(got, before));
   for (size_t i = 0; i < here; ++i) {
     const size_t n = before + i;
     const bool bad =
-        (n > 0 && overlap(all.at(n - 1), all.at(n))) || (n + 1 < got && overlap(all.at(n), all.at(n + 1)));
+        (n > 0 && conflict(all.at(n - 1), all.at(n))) || (n + 1 < got && conflict(all.at(n), all.at(n + 1)));
     out[i] = bad ? kDamaged : all.at(n);
   }
   return here;
@@ -137,8 +149,9 @@ size_t KdumpPages::read_descriptors(const File& file, uint64_t first, std::span<
 
 PageState KdumpPages::read_page(const File& file, const PageDescriptor& descriptor, std::span<std::byte> page,
                                 FileWindow* window) const {
-  if (is_empty(descriptor)) return PageState::lost;
-  if (!is_possible(descriptor)) return PageState::unreadable;
+  const DescriptorFault fault = fault_of(descriptor);
+  if (fault == DescriptorFault::empty) return PageState::lost;
+  if (fault != DescriptorFault::none) return PageState::unreadable;
   if (descriptor.offset + descriptor.size > file_size_) return PageState::lost;
   if (descriptor.offset == zero_page_at_ && descriptor.flags == 0) {
     std::fill(page.begin(), page.end(), std::byte{0});

@@ -28,6 +28,9 @@ EXPECTATIONS = ("STATUS", "STDOUT", "STDERR")
 # In place of STDOUT or STDERR: text that must be in it. For what a library words, differently in each version.
 LOOSE = {"STDOUT": "HAS", "STDERR": "COMPLAINS"}
 BLOCK = "|"
+# What a command line can begin with: all the same program.
+NAMES = ("kvista", "makedumpfile")
+SHELL = re.compile(r" (\||<|>|&&|;) ")  # commands that are joined, or a file as standard input or output
 
 
 @dataclasses.dataclass
@@ -92,11 +95,13 @@ def parse_cases(text: str) -> tuple[list[Statement], list[Case]]:
 
 
 class Scene:
-    """A directory with the files that a case asks for. The next case with the same ones uses it again."""
+    """A directory with the files that a case asks for. The next case with the same ones uses it again, less what
+    the case before has made; where that has changed them, they are made anew."""
 
     def __init__(self, make_image: str):
         self.make_image = make_image
         self.key: list[tuple[str, str, str]] | None = None
+        self.made: dict[str, tuple[int, int]] = {}
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="kvista-golden-"))
 
     def close(self) -> None:
@@ -112,7 +117,7 @@ class Scene:
         description = "".join(s.text() for s in images[base:])
         makes = [(s.word, s.rest, s.text()) for s in asked if s.word != "IMAGE"]
         key = [("IMAGE", "", description)] * bool(images) + makes
-        if key == self.key:
+        if key == self.key and self.restore():
             return
         shutil.rmtree(self.directory)
         self.directory.mkdir()
@@ -120,6 +125,16 @@ class Scene:
         for word, rest, text in key:
             makers[word](rest, text)
         self.key = key
+        self.made = self.listing()
+
+    def listing(self) -> dict[str, tuple[int, int]]:
+        return {p.name: (p.stat().st_size, p.stat().st_mtime_ns) for p in self.directory.iterdir()}
+
+    def restore(self) -> bool:
+        """Removes what is more than the scene; whether the rest is as it was made."""
+        for name in self.listing().keys() - self.made.keys():
+            (self.directory / name).unlink()
+        return self.listing() == self.made
 
     def image(self, _rest: str, text: str) -> None:
         description = self.directory / "description"
@@ -165,16 +180,35 @@ def wait(pid: int, started: float) -> tuple[int, int, bool]:
         time.sleep(0.002)
 
 
-def run(kvista: str, command: str, output: str, directory: pathlib.Path) -> Outcome:
-    words = shlex.split(command)
-    if words[0] != "kvista":
-        raise SystemExit(f"RUN {command}: must begin with kvista")
+class Names:
+    """A directory with the program under each name that a command line may begin with."""
+
+    def __init__(self, kvista: str):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="kvista-names-"))
+        for name in NAMES:
+            (self.directory / name).symlink_to(kvista)
+
+    def close(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def arguments(self, command: str) -> tuple[list[str], str]:
+        """What is executed for a command, and its PATH: a shell where several are joined."""
+        words = shlex.split(command)
+        if words[0] not in NAMES:
+            raise SystemExit(f"RUN {command}: must begin with one of {', '.join(NAMES)}")
+        if SHELL.search(command):
+            return ["/bin/sh", "-c", command], f"{self.directory}:/usr/bin:/bin"
+        return [str(self.directory / words[0])] + words[1:], "/nowhere"
+
+
+def run(names: Names, command: str, output: str, directory: pathlib.Path) -> Outcome:
+    arguments, path = names.arguments(command)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         target = open("/dev/full", "wb") if output == "full" else out
         close_stdout = (lambda: os.close(1)) if output == "closed" else None
         started = time.monotonic()
-        child = subprocess.Popen([kvista] + words[1:], cwd=directory, stdin=subprocess.DEVNULL, stdout=target, stderr=err,
-                                 env={"PATH": "/nowhere", "TZ": "Asia/Tokyo"}, preexec_fn=close_stdout)
+        child = subprocess.Popen(arguments, cwd=directory, stdin=subprocess.DEVNULL, stdout=target, stderr=err,
+                                 env={"PATH": path, "TZ": "Asia/Tokyo"}, preexec_fn=close_stdout)
         status, memory, killed = wait(child.pid, started)
         child.returncode = status
         if target is not out:
@@ -200,7 +234,7 @@ def version_of(kvista: str) -> str:
 def check_json(kvista: str, command: str, outcome: Outcome) -> list[str]:
     """Faults of a --json output against the command's own schema."""
     words = shlex.split(command)
-    if "--json" not in words or outcome.status == 3:
+    if "--json" not in words or outcome.status == 3 or SHELL.search(command):
         return []
     # Before the command stand only -c and its image.
     name = next(word for at, word in enumerate(words) if at > 0 and word[0] != "-" and words[at - 1] != "-c")
@@ -227,6 +261,7 @@ class Tester:
         self.options = options
         self.placeholders = {f"kvista {version_of(options.kvista)}\n": "kvista {version}\n"}
         self.scene = Scene(options.make_image)
+        self.names = Names(options.kvista)
 
     def judge(self, common: list[Statement], case: Case) -> tuple[dict[str, list[str] | str], list[str]]:
         """What a case's expectations would have to be, and what is wrong beyond them."""
@@ -235,7 +270,7 @@ class Tester:
             raise SystemExit(f"{case.name}: no RUN")
         self.scene.prepare(common, case)
         output = case.last("OUTPUT")
-        outcome = run(self.options.kvista, command.rest, output.rest if output else "", self.scene.directory)
+        outcome = run(self.names, command.rest, output.rest if output else "", self.scene.directory)
         faults = outcome.faults
         if not output:
             faults += check_json(self.options.kvista, command.rest, outcome)
@@ -316,6 +351,7 @@ def main() -> int:
             failures += failed
     finally:
         tester.scene.close()
+        tester.names.close()
     print(f"{total} cases, {failures} failed")
     return int(failures > 0 or total == 0)
 
