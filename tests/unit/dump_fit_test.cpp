@@ -24,7 +24,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 constexpr const char* kDescription =
     "pages 0x800-0xfff class=anon\n"
@@ -45,11 +44,11 @@ class FittingDumps : public testing::Test {
   DumpResult dump(const DumpRequest& wanted) const {
     return write_to_fit(kernel::Session{image::open_image(source_), {}}, wanted);
   }
-  std::string contents(const std::string& path) const {
+  static std::string contents(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
   }
-  VerifyResult verified(const std::string& path) const { return verify(*image::open_image(path), {1, {}}); }
+  static VerifyResult verified(const std::string& path) { return verify(*image::open_image(path), {1, {}}); }
 
   test::TemporaryDirectory directory_;
   std::string source_ = directory_.file("vmcore");
