@@ -12,7 +12,7 @@ using image::PageState;
 
 constexpr size_t kPagesAtOnce = size_t{1} << 20;
 // So much may be written of which no header speaks yet: a writer that is killed loses it.
-constexpr uint64_t kBetweenHeaders = uint64_t{16} << 20;
+constexpr uint64_t kBetweenHeaders = uint64_t{4} << 20;
 
 }  // namespace
 

@@ -100,7 +100,7 @@ class TableCheck {
   }
 
   void look_at(Pfn first, std::byte memory, std::byte dumped) {
-    for (unsigned bit = 0; bit < 8 && (memory | dumped) >> bit != std::byte{0}; ++bit) {
+    for (unsigned bit = 0; bit < 8 && ((memory | dumped) >> bit) != std::byte{0}; ++bit) {
       const Pfn pfn = first + bit;
       if (pfn.value >= part_.header.max_mapnr) return;
       const bool is_memory = (memory >> bit & std::byte{1}) != std::byte{0};

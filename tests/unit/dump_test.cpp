@@ -4,11 +4,17 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <random>
+#include <set>
+#include <tuple>
 
 #include "codec/codec.h"
 #include "dump/output.h"
@@ -327,9 +333,13 @@ class FullDisk : public Dumps {
   rlimit before_{};
 };
 
-TEST_F(FullDisk, LeavesADumpThatSaysWhatItLacks) {
+class FullDiskOf : public FullDisk, public testing::WithParamInterface<Format> {};
+INSTANTIATE_TEST_SUITE_P(Formats, FullDiskOf, testing::Values(Format::kdump, Format::elf));
+
+TEST_P(FullDiskOf, LeavesADumpThatSaysWhatItLacks) {
   DumpRequest wanted = request(0);
   wanted.codec = std::nullopt;
+  wanted.format = GetParam();
   const uint64_t whole = dump(wanted).bytes;
   // Among the tables, where the room for descriptors ends, and among the pages.
   std::vector<uint64_t> limits = {100, 5000, 10000, 20000, 100000, 300000};
@@ -368,7 +378,153 @@ TEST_F(FullDisk, LeavesADumpThatSaysWhatItLacks) {
     EXPECT_EQ(present, result->written);
   }
   EXPECT_GE(remains, 15U);
-  EXPECT_GE(without_room, 1U);
+  // An ELF core file takes no room for tables beforehand.
+  EXPECT_GE(without_room, GetParam() == Format::kdump ? 1U : 0U);
+}
+
+// A writer that is killed at any time. It is slow, so that the times are spread over its work.
+class KilledWriter : public Dumps, public testing::WithParamInterface<std::pair<Format, bool>> {
+ protected:
+  // Whether the writer was done before `after` microseconds had passed.
+  bool write_and_kill(const DumpRequest& wanted, unsigned after) const {
+    const pid_t writer = fork();
+    if (writer == 0) {
+      dump(wanted);
+      _exit(0);
+    }
+    usleep(after);
+    kill(writer, SIGKILL);
+    int status = 0;
+    EXPECT_EQ(waitpid(writer, &status, 0), writer);
+    return WIFEXITED(status);
+  }
+
+  // Pages that can be read, each of which is right, and those that are lost.
+  struct Remains {
+    uint64_t present = 0;
+    uint64_t lost = 0;
+  };
+  Remains look_at(const image::MemoryImage& saved) const {
+    const auto source = image::open_image(source_path_);
+    Remains found;
+    for (const PhysRange& range : source->ram())
+      for (uint64_t pfn = range.start.value / kPageSize; pfn < range.end().value / kPageSize; ++pfn) {
+        const auto [state, bytes] = page(saved, pfn);
+        if (state == PageState::present) {
+          ++found.present;
+          EXPECT_EQ(bytes, page(*source, pfn).second) << "frame " << std::hex << pfn;
+        } else if (state != PageState::excluded) {
+          ++found.lost;
+        }
+      }
+    return found;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Formats, KilledWriter,
+                         testing::Values(std::pair(Format::kdump, false), std::pair(Format::kdump, true),
+                                         std::pair(Format::elf, false)));
+
+TEST_P(KilledWriter, LeavesADumpOfWhatItHadWritten) {
+  constexpr unsigned kRounds = 20;
+  DumpRequest wanted = request(31);
+  wanted.codec = std::nullopt;
+  std::tie(wanted.format, wanted.flattened) = GetParam();
+  wanted.threads = 1;
+  wanted.progress = [](uint64_t, uint64_t) { usleep(1000); };
+  const auto before = std::chrono::steady_clock::now();
+  const uint64_t planned = dump(wanted).planned;
+  const auto whole = static_cast<unsigned>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before)
+          .count());
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::minstd_rand random(seed);
+  unsigned partial = 0;
+  for (unsigned round = 0; round < kRounds; ++round) {
+    std::filesystem::remove(wanted.outputs.front());
+    const bool done = write_and_kill(wanted, random() % whole);
+    std::unique_ptr<image::MemoryImage> saved;
+    // Without its tables there is nothing to open.
+    const std::string failure =
+        test::failure_of<Error>([&] { saved = image::open_image(wanted.outputs.front()); });
+    if (!saved) {
+      EXPECT_FALSE(done) << failure;
+      continue;
+    }
+    const Remains found = look_at(*saved);
+    if (done) {
+      EXPECT_EQ(found.present, planned);
+    }
+    if (found.present == 0) continue;
+    EXPECT_EQ(found.present + found.lost, planned);
+    partial += found.lost > 0 ? 1 : 0;
+  }
+  EXPECT_GE(partial, 3U);
+}
+
+// An image some of whose pages cannot be read.
+class TornImage : public image::MemoryImage {
+ public:
+  TornImage(std::unique_ptr<image::MemoryImage> whole, std::set<uint64_t> torn)
+      : whole_(std::move(whole)), torn_(std::move(torn)) {
+    traits_ = whole_->traits();
+    ram_.assign(whole_->ram().begin(), whole_->ram().end());
+    segments_.assign(whole_->segments().begin(), whole_->segments().end());
+    notes_.assign(whole_->notes().begin(), whole_->notes().end());
+  }
+  image::ReadResult read(PhysAddr address, std::span<std::byte> out) const override {
+    size_t done = 0;
+    while (done < out.size()) {
+      const PhysAddr at = address + done;
+      if (torn_.contains(at.value / kPageSize)) return {done, PageState::unreadable};
+      const size_t size = std::min<size_t>(out.size() - done, kPageSize - at.value % kPageSize);
+      const auto result = whole_->read(at, out.subspan(done, size));
+      done += result.done;
+      if (result.state != PageState::present) return {done, result.state};
+    }
+    return {done, PageState::present};
+  }
+  std::vector<std::byte> read_note(const image::Note& note, uint64_t limit) const override {
+    return whole_->read_note(note, limit);
+  }
+
+ private:
+  std::unique_ptr<image::MemoryImage> whole_;
+  std::set<uint64_t> torn_;
+};
+
+class UnreadablePages : public Dumps, public testing::WithParamInterface<std::pair<Format, bool>> {};
+INSTANTIATE_TEST_SUITE_P(Formats, UnreadablePages,
+                         testing::Values(std::pair(Format::kdump, false), std::pair(Format::kdump, true),
+                                         std::pair(Format::elf, false), std::pair(Format::elf, true)));
+
+TEST_P(UnreadablePages, AreLostAndNoOtherIs) {
+  constexpr unsigned kRounds = 20;
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::minstd_rand random(seed);
+  for (unsigned round = 0; round < kRounds; ++round) {
+    DumpRequest wanted = request(0);
+    std::tie(wanted.format, wanted.flattened) = GetParam();
+    wanted.max_segments = round % 2 == 0 ? 60000 : 12;
+    std::set<uint64_t> torn;
+    // Frames of user data and cache, so that nothing that the writer needs is among them.
+    for (unsigned i = 0; i <= random() % 100; ++i) torn.insert(0x800 + random() % 0x500);
+    const kernel::Session session(std::make_unique<TornImage>(image::open_image(source_path_), torn), {});
+    const DumpResult result = write_dump(session, wanted);
+    EXPECT_EQ(result.lost(), torn.size());
+    EXPECT_EQ(result.missing.at(static_cast<size_t>(PageState::unreadable)), torn.size());
+    const auto saved = image::open_image(wanted.outputs.front());
+    const auto source = image::open_image(source_path_);
+    for (uint64_t pfn = 0x780; pfn < 0xd80; ++pfn) {
+      const auto [state, bytes] = page(*saved, pfn);
+      if (torn.contains(pfn)) {
+        EXPECT_EQ(state, PageState::lost) << "frame " << std::hex << pfn;
+      } else {
+        EXPECT_EQ(bytes, page(*source, pfn).second) << "frame " << std::hex << pfn;
+      }
+    }
+  }
 }
 
 // What a section has room for can be more than the bitmaps, which end with memory.
