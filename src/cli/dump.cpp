@@ -53,6 +53,10 @@ TableSpec summary_spec() {
            {"lost", "pages lost", Type::integer, "pages", "pages that it should hold, and does not"},
            {"protected", "kept against their struct page", Type::integer, "pages",
             "pages of the kernel image and the memory map whose struct pages say that they can go"},
+           {"own", "pages of kvista", Type::integer, "pages",
+            "of the running kernel: pages of this process, which are left out"},
+           {"changed", "changed meanwhile", Type::integer, "pages",
+            "of the running kernel: pages that were to be saved, and by then were used for something else"},
            {"joined", "room for what is left out", Type::integer, "pages",
             "of an ELF core file: pages that are left out, and have room in it all the same, because "
             "segments are "
@@ -169,7 +173,7 @@ void add_missing_pages(const image::MemoryImage& image, const DumpResult& result
                         result.planned, result.failure));
 }
 
-Row summary_of(const DumpRequest& request, const DumpResult& result) {
+Row summary_of(const DumpRequest& request, const DumpResult& result, bool live) {
   const bool dry = request.dry_run;
   const auto unless_dry = [&](Cell cell) { return dry ? Cell{} : std::move(cell); };
   return {fmt::format("{}", fmt::join(request.outputs, " ")),
@@ -182,6 +186,8 @@ Row summary_of(const DumpRequest& request, const DumpResult& result) {
           unless_dry(result.zeros),
           unless_dry(result.lost()),
           result.protected_frames,
+          live ? Cell(result.own) : Cell{},
+          live ? unless_dry(result.changed) : Cell{},
           request.format == Format::elf ? Cell(result.joined) : Cell{},
           unless_dry(result.bytes),
           dry ? Cell(result.most_bytes) : Cell{},
@@ -191,7 +197,7 @@ Row summary_of(const DumpRequest& request, const DumpResult& result) {
 Report report_of(const char* command, const kernel::Session& session, const DumpRequest& request,
                  const DumpResult& result) {
   Report report{command, {{summary_spec(), {}}, {classes_spec(), {}}, {missing_spec(), {}}}, {}, {}};
-  report.tables[0].rows.push_back(summary_of(request, result));
+  report.tables[0].rows.push_back(summary_of(request, result, session.image().traits().live));
   add_classes(result, report.tables[1]);
   report.warnings = result.warnings;
   if (!request.dry_run) add_missing_pages(session.image(), result, report);

@@ -12,10 +12,6 @@
 namespace kvista::dump {
 namespace {
 
-int compression_level(const DumpRequest& request) {
-  return request.compression.value_or(request.codec ? codec::levels_of(*request.codec).usual : 0);
-}
-
 // The blocks that hold frames of [first, end).
 std::vector<Pfn> blocks_within(const DumpPlan& plan, Pfn first, Pfn end) {
   std::vector<Pfn> blocks;
@@ -25,6 +21,10 @@ std::vector<Pfn> blocks_within(const DumpPlan& plan, Pfn first, Pfn end) {
 }
 
 }  // namespace
+
+int compression_level(const DumpRequest& request) {
+  return request.compression.value_or(request.codec ? codec::levels_of(*request.codec).usual : 0);
+}
 
 void copy_pages(const DumpPlan& plan, const DumpRequest& request, const SecondBitmap& second, Pfn first,
                 Pfn end, const std::function<void(const CopiedChunk&)>& take, DumpResult& result) {

@@ -1,10 +1,12 @@
 #include "dump/kdump_file.h"
 
 #include <algorithm>
+#include <ctime>
 #include <optional>
 #include <vector>
 
 #include "base/bits.h"
+#include "dump/copy_live.h"
 #include "dump/copy_pages.h"
 #include "dump/page_table_writer.h"
 
@@ -103,9 +105,18 @@ DumpResult KdumpFile::write_pages(const DumpRequest& request, const SecondBitmap
                                 header_.descriptors_at(), header_.descriptors_at() + descriptors,
                                 header_.block_size, header_.status & ~image::kKdumpIncomplete,
                                 flattened_ ? header_.block_size + kBeyondPage : 0, header_.byte_order});
-    copy_pages(
-        plan_, request, second, part.first, part.end, [&](const CopiedChunk& chunk) { pages->add(chunk); },
-        result);
+    if (plan_.image().traits().live)
+      copy_live(
+          plan_, request, second,
+          [&](const CopiedChunk& chunk, uint64_t index) {
+            pages->go_to(index);
+            pages->add(chunk);
+          },
+          result);
+    else
+      copy_pages(
+          plan_, request, second, part.first, part.end, [&](const CopiedChunk& chunk) { pages->add(chunk); },
+          result);
     pages->flush();
     // Eraseinfo is the first part's.
     close(pages->end(), part.first == Pfn{0});
@@ -126,6 +137,8 @@ void KdumpFile::close(uint64_t pages_end, bool has_eraseinfo) {
     header_.eraseinfo = {pages_end, erased.size()};
     output_->write(header_.eraseinfo.offset, erased);
   }
+  if (plan_.image().traits().live)
+    plan_.notes().write(*output_, header_.notes.offset, static_cast<uint64_t>(std::time(nullptr)));
   output_->sync();
   header_.status &= ~image::kKdumpIncomplete;
   write_header();

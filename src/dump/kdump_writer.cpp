@@ -49,6 +49,7 @@ void add_part(DumpResult& whole, const DumpResult& part) {
   whole.zeros += part.zeros;
   whole.bytes += part.bytes;
   for (size_t i = 0; i < part.missing.size(); ++i) whole.missing.at(i) += part.missing.at(i);
+  whole.changed += part.changed;
   whole.full = whole.full || part.full;
   if (whole.failure.empty()) whole.failure = part.failure;
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/endian.h"
+#include "image/own_note.h"
 
 namespace kvista::dump {
 namespace {
@@ -42,8 +43,8 @@ std::vector<std::byte> note_bytes(std::string_view name, uint32_t type, std::spa
   return bytes;
 }
 
-Notes::Notes(const image::MemoryImage& image, std::string vmcoreinfo)
-    : image_(image), text_(std::move(vmcoreinfo)) {
+Notes::Notes(const image::MemoryImage& image, std::string vmcoreinfo, std::optional<uint64_t> live_since)
+    : image_(image), text_(std::move(vmcoreinfo)), live_since_(live_since.value_or(0)) {
   for (const image::Note& note : image.notes()) {
     if (note.name == kEraseinfo || (image.traits().live && note.name != kVmcoreinfo)) continue;
     if (note.name == kVmcoreinfo && !text_.empty()) continue;
@@ -51,9 +52,12 @@ Notes::Notes(const image::MemoryImage& image, std::string vmcoreinfo)
       throw FormatError(fmt::format("{}: the note {} says that it has {} bytes: the image is damaged",
                                     image.traits().path, note.name, note.size),
                         note.offset);
-    entries_.push_back({note, false});
+    entries_.push_back({note, Source::image});
   }
-  if (!text_.empty()) entries_.push_back({{std::string(kVmcoreinfo), 0, 0, text_.size()}, true});
+  if (!text_.empty()) entries_.push_back({{std::string(kVmcoreinfo), 0, 0, text_.size()}, Source::text});
+  if (live_since)
+    entries_.push_back(
+        {{std::string(image::kOwnNoteName), image::kLiveNoteType, 0, image::kLiveNoteSize}, Source::live});
 }
 
 uint64_t Notes::size() const {
@@ -76,11 +80,22 @@ image::FilePart Notes::vmcoreinfo(uint64_t offset) const {
   return {};
 }
 
-void Notes::write(Output& output, uint64_t offset) const {
+std::vector<std::byte> Notes::descriptor_of(const Entry& entry, uint64_t live_until) const {
+  const auto text = std::as_bytes(std::span(text_));
+  switch (entry.source) {
+    case Source::text:
+      return {text.begin(), text.end()};
+    case Source::live:
+      return image::live_note_bytes({live_since_, live_until}, image_.traits().byte_order);
+    case Source::image:
+      break;
+  }
+  return image_.read_note(entry.note, entry.note.size);
+}
+
+void Notes::write(Output& output, uint64_t offset, uint64_t live_until) const {
   for (const Entry& entry : entries_) {
-    const auto text = std::as_bytes(std::span(text_));
-    auto descriptor =
-        entry.own ? std::vector(text.begin(), text.end()) : image_.read_note(entry.note, entry.note.size);
+    auto descriptor = descriptor_of(entry, live_until);
     descriptor.resize(entry.note.size);  // also what the source's file is too short for
     const auto bytes = note_bytes(entry.note.name, entry.note.type, descriptor, image_.traits().byte_order);
     output.write(offset, bytes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,7 +27,8 @@ class Notes {
   /// Those of `image`, and `vmcoreinfo` where the image has none (it was found in memory, or the user gave
   /// it). Of a running kernel only VMCOREINFO: the registers that /proc/kcore shows are not those of a crash.
   /// Throws FormatError where a note is longer than any is.
-  Notes(const image::MemoryImage& image, std::string vmcoreinfo);
+  /// With `live_since`, seconds since 1970, a note says that the dump is of a running kernel.
+  Notes(const image::MemoryImage& image, std::string vmcoreinfo, std::optional<uint64_t> live_since = {});
 
   /// Bytes that they take.
   uint64_t size() const;
@@ -34,15 +36,19 @@ class Notes {
   uint32_t cpus() const;
   /// The text of VMCOREINFO, where the notes begin at `offset`.
   image::FilePart vmcoreinfo(uint64_t offset) const;
-  void write(Output& output, uint64_t offset) const;
+  /// `live_until` is for the note about a running kernel: 0 while the dump is not complete.
+  void write(Output& output, uint64_t offset, uint64_t live_until = 0) const;
 
  private:
+  enum class Source : uint8_t { image, text, live };
   struct Entry {
     image::Note note;
-    bool own = false;  // the text that was given, and not a note of the image
+    Source source = Source::image;
   };
+  std::vector<std::byte> descriptor_of(const Entry& entry, uint64_t live_until) const;
   const image::MemoryImage& image_;
   std::string text_;
+  uint64_t live_since_;
   std::vector<Entry> entries_;
 };
 

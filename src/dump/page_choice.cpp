@@ -63,4 +63,10 @@ void PageChoice::keep_protected(Pfn first, std::span<const ClassByte> classes, s
   }
 }
 
+bool PageChoice::is_protected(PhysAddr address) const {
+  const auto range = std::partition_point(kept_always_.begin(), kept_always_.end(),
+                                          [&](const PhysRange& r) { return r.end() <= address; });
+  return range != kept_always_.end() && range->start <= address;
+}
+
 }  // namespace kvista::dump

@@ -40,6 +40,10 @@ class PageChoice {
   /// `counts`.
   void decide(Pfn first, std::span<const pages::ClassByte> classes, std::span<std::byte> kept,
               PageCounts& counts) const;
+  /// Whether frames of a class may be read.
+  bool may_touch(pages::ClassByte byte) const { return keep_.may_keep(byte); }
+  /// Whether a frame is kept whatever its struct page says: the kernel image and the memory map.
+  bool is_protected(PhysAddr address) const;
 
  private:
   void keep_protected(Pfn first, std::span<const pages::ClassByte> classes, std::span<std::byte> kept,

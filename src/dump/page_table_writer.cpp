@@ -29,6 +29,13 @@ void PageTableWriter::add_descriptor(uint64_t offset, uint32_t size, uint32_t fl
   store(&descriptors_[at + 12], flags, layout_.order);
 }
 
+void PageTableWriter::go_to(uint64_t index) {
+  const uint64_t at = layout_.descriptors_at + index * kKdumpDescriptorSize;
+  if (at == descriptors_at_ + descriptors_.size()) return;
+  flush();
+  descriptors_at_ = at;
+}
+
 void PageTableWriter::add(const CopiedChunk& chunk) {
   const auto bytes = chunk.bytes();
   const bool alone = bytes.size() >= kWrittenAlone;

@@ -28,6 +28,8 @@ class PageTableWriter {
 
   /// Throws OutputFailed.
   void add(const CopiedChunk& chunk);
+  /// The next page that is added is that of descriptor `index`. Throws OutputFailed.
+  void go_to(uint64_t index);
   /// Writes what is still held. Throws OutputFailed.
   void flush();
 

@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "base/parallel.h"
-#include "dump/page_choice.h"
+#include "dump/own_pages.h"
 #include "dump/protected_memory.h"
 #include "machine/probes.h"
 
@@ -32,6 +32,15 @@ std::string text_to_add(const kernel::Session& session) {
   return carried && !from_user ? std::string() : session.note().text();
 }
 
+std::optional<uint64_t> live_since(const kernel::Session& session, const DumpRequest& request) {
+  return session.image().traits().live ? std::optional(request.timestamp) : std::nullopt;
+}
+
+// A copy of /proc/kcore is live memory of another time.
+bool is_this_machine(const image::Traits& traits) {
+  return traits.live && (traits.path.starts_with("/proc/") || traits.path.starts_with("/dev/"));
+}
+
 unsigned page_shift_of(const kernel::Session& session) {
   const uint64_t size = session.note().decimal("PAGESIZE").value_or(kUsualPageSize);
   if (!std::has_single_bit(size) || size < kUsualPageSize || size > kUsualPageSize * 64)
@@ -42,7 +51,9 @@ unsigned page_shift_of(const kernel::Session& session) {
 }  // namespace
 
 DumpPlan::DumpPlan(const kernel::Session& session, const DumpRequest& request)
-    : session_(session), request_(request), notes_(session.image(), text_to_add(session)) {
+    : session_(session),
+      request_(request),
+      notes_(session.image(), text_to_add(session), live_since(session, request)) {
   if (request.every_page)
     plan_all();
   else
@@ -133,13 +144,42 @@ void DumpPlan::keep_all(SecondBitmap& second) {
   });
 }
 
+// Of a running kernel's memory some is this process itself.
+void DumpPlan::leave_out_own(Pfn first, std::span<std::byte> kept, DumpResult& result) const {
+  const Pfn end = first + kept.size() * 8;
+  uint64_t count = 0;
+  for (auto own = std::lower_bound(own_pages_.begin(), own_pages_.end(), first);
+       own != own_pages_.end() && *own < end; ++own) {
+    const uint64_t before = count_bits(kept);
+    clear_bits(kept, *own - first, *own - first + 1);
+    count += before - count_bits(kept);
+  }
+  if (count == 0) return;
+  const std::lock_guard lock(own_mutex_);
+  result.own += count;
+}
+
+void DumpPlan::look_again(Pfn block, std::span<pages::ClassByte> classes, std::span<std::byte> kept) const {
+  PageCounts ignored;
+  scan_->classify(block, classes);
+  choice_->decide(block, classes, kept, ignored);
+}
+
+Stage DumpPlan::stage_of(PhysAddr address, pages::ClassByte byte) const {
+  const bool is_kernel_data = pages::class_of(byte) == pages::PageClass::kern_data;
+  if (choice_->is_protected(address) || (is_kernel_data && (byte & pages::kFlagSpecial) != 0))
+    return Stage::tables;
+  return is_kernel_data ? Stage::kernel_data : Stage::rest;
+}
+
 void DumpPlan::keep_by_class(SecondBitmap& second, DumpResult& result) {
-  const PageChoice choice(image(), request_.level, page_shift_,
-                          protected_memory(session_, scan_->memory_map()));
+  choice_.emplace(image(), request_.level, page_shift_, protected_memory(session_, scan_->memory_map()));
+  if (is_this_machine(image().traits())) own_pages_ = own_pages();
   std::vector<PageCounts> counts(std::max(1U, request_.threads));
   const auto gaps = scan_->run([&](const pages::FrameBlock& block, unsigned worker) {
     std::vector<std::byte> kept(block.classes.size() / 8);
-    choice.decide(block.first, block.classes, kept, counts.at(worker));
+    choice_->decide(block.first, block.classes, kept, counts.at(worker));
+    leave_out_own(block.first, kept, result);
     if (request_.decided) request_.decided(block.first, block.classes, kept, worker);
     block_of(block.first).kept = count_bits(kept);
     second.put(block.first.value / 8, kept);

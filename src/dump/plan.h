@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/address.h"
 #include "dump/notes.h"
+#include "dump/page_choice.h"
 #include "dump/request.h"
 #include "dump/second_bitmap.h"
 #include "kernel/session.h"
@@ -24,6 +26,13 @@ struct KernelIdentity {
   uint64_t direct_map = 0;  ///< where physical address 0 is mapped
   uint32_t cpus = 0;
   std::array<std::string, 6> utsname;  ///< as image::KdumpHeader has it
+};
+
+/// Of a running kernel, what is copied first is what says how memory is used, so that it is of one time.
+enum class Stage : uint8_t {
+  tables,       ///< the kernel image, the memory map, page tables
+  kernel_data,  ///< slab, reserved pages and other kernel data
+  rest,
 };
 
 class DumpPlan {
@@ -56,6 +65,15 @@ class DumpPlan {
   std::span<const Block> blocks() const { return blocks_; }
   uint64_t block_frames() const { return block_frames_; }
 
+  /// Of a running kernel, for the frames of a block: their classes as they are now, and whether each would be
+  /// kept by them. After decide().
+  void look_again(Pfn block, std::span<pages::ClassByte> classes, std::span<std::byte> kept) const;
+  /// Whether a frame of a class may be read at all.
+  bool may_touch(pages::ClassByte byte) const { return choice_->may_touch(byte); }
+  /// When a frame of a running kernel is copied.
+  Stage stage_of(PhysAddr address, pages::ClassByte byte) const;
+  const machine::AddressSpace& space() const { return session_.space(); }
+
   /// Of the frames from `first` on, a bit each: which are memory.
   void mark_memory(Pfn first, std::span<std::byte> bits) const;
 
@@ -65,6 +83,7 @@ class DumpPlan {
   void keep_all(SecondBitmap& second);
   void keep_by_class(SecondBitmap& second, DumpResult& result);
   Block& block_of(Pfn first);
+  void leave_out_own(Pfn first, std::span<std::byte> kept, DumpResult& result) const;
 
   const kernel::Session& session_;
   const DumpRequest& request_;
@@ -75,6 +94,9 @@ class DumpPlan {
   std::vector<PhysRange> memory_;
   Pfn end_;
   std::vector<Block> blocks_;
+  std::optional<PageChoice> choice_;  // as scan_, after decide()
+  std::vector<Pfn> own_pages_;        // of a running kernel: this process's
+  mutable std::mutex own_mutex_;
 };
 
 }  // namespace kvista::dump

@@ -76,7 +76,9 @@ struct DumpResult : PageCounts {
   uint64_t written = 0;                                    ///< pages that it holds
   uint64_t zeros = 0;                                      ///< of them, how many share the page of zeros
   std::array<uint64_t, image::kPageStateCount> missing{};  ///< planned, and not to be read, by why
-  uint64_t bytes = 0;                                      ///< how large the dump is
+  uint64_t own = 0;      ///< of a running kernel: pages of this process, which are left out
+  uint64_t changed = 0;  ///< of a running kernel: pages that were to be saved, and changed what they are for
+  uint64_t bytes = 0;    ///< how large the dump is
   uint64_t most_bytes = 0;  ///< how large it could be at most, as far as is known before pages are read
   bool full = false;        ///< incomplete because there was no more room
   uint64_t joined = 0;      ///< pages that were left out, and have room in an ELF core file all the same

@@ -14,12 +14,22 @@ std::string describe_format(const DumpRequest& request) {
   return text;
 }
 
-DumpResult write_dump(const kernel::Session& session, const DumpRequest& request) {
-  if (session.image().traits().live && !request.dry_run)
+namespace {
+
+// What is copied first of a running kernel is not what comes first in memory.
+void check_live(const DumpRequest& request) {
+  if (request.format == Format::elf)
     throw Unsupported(
-        "dumps of the running kernel are not written yet: /proc/kcore changes while it is read, and gives "
-        "zeros "
-        "without an error for what it cannot read");
+        "dumps of the running kernel are kdump-compressed; kvista convert -E makes them ELF core files");
+  if (request.outputs.size() > 1) throw Unsupported("dumps of the running kernel are not split");
+  if (request.every_page)
+    throw Unsupported("the running kernel is no dump that could be converted: kvista dump saves it");
+}
+
+}  // namespace
+
+DumpResult write_dump(const kernel::Session& session, const DumpRequest& request) {
+  if (session.image().traits().live) check_live(request);
   DumpPlan plan(session, request);
   return request.format == Format::elf ? write_elf(plan, request) : write_kdump(plan, request);
 }

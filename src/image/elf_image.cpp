@@ -67,8 +67,11 @@ class ElfImage final : public ExtentImage {
       traits_.dump_level = static_cast<unsigned>(own->dump_level & kAllLevels);
       memory.extents = complete_extents(file(), core.byte_order, *own, memory.extents, incomplete, warnings_);
       // It speaks of this file alone.
-      std::erase_if(core.notes, [](const Note& note) { return note.name == kOwnNoteName; });
+      std::erase_if(core.notes,
+                    [](const Note& note) { return note.name == kOwnNoteName && note.type == kOwnNoteType; });
     }
+    if (const auto live = find_live_note(file(), core.notes, core.byte_order))
+      warnings_.push_back(describe(*live));
     if (incomplete) warnings_.emplace_back("the dump is incomplete: its writer did not reach the end");
     set_extents(std::move(memory.extents));
     notes_ = std::move(core.notes);

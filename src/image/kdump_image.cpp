@@ -13,6 +13,7 @@
 #include "image/kdump_check.h"
 #include "image/kdump_header.h"
 #include "image/kdump_pages.h"
+#include "image/own_note.h"
 #include "image/page_cache.h"
 
 namespace kvista::image {
@@ -202,6 +203,8 @@ class KdumpImage final : public MemoryImage {
     const auto is_named = [&](const Note& note) { return note.offset == part.header.vmcoreinfo.offset; };
     if (std::none_of(notes_.begin(), notes_.end(), is_named)) add("VMCOREINFO", part.header.vmcoreinfo);
     add("ERASEINFO", part.header.eraseinfo);
+    if (const auto live = find_live_note(part.file, notes_, part.header.byte_order))
+      warnings_.push_back(describe(*live));
   }
 
   const Part* part_of(Pfn pfn) const {

@@ -119,6 +119,36 @@ std::vector<std::byte> own_note_bytes(const OwnNote& note, ByteOrder order) {
   return bytes;
 }
 
+std::vector<std::byte> live_note_bytes(const LiveWindow& window, ByteOrder order) {
+  std::vector<std::byte> bytes;
+  for (const uint64_t number : {kVersion, window.start, window.end}) append(bytes, number, order);
+  return bytes;
+}
+
+std::optional<LiveWindow> find_live_note(const File& file, std::span<const Note> notes, ByteOrder order) {
+  for (const Note& note : notes) {
+    if (note.name != kOwnNoteName || note.type != kLiveNoteType || note.size < kLiveNoteSize) continue;
+    std::vector<std::byte> bytes(kLiveNoteSize);
+    if (file.read_at(note.offset, bytes) != bytes.size()) continue;
+    Cursor in(bytes, order);
+    if (in.u64() != kVersion) continue;
+    const uint64_t start = in.u64();
+    return LiveWindow{start, in.u64()};
+  }
+  return std::nullopt;
+}
+
+std::string describe(const LiveWindow& window) {
+  if (window.end == 0)
+    return "the dump is of a running kernel: its pages are not of one time, and registers there are none";
+  const uint64_t seconds = window.end > window.start ? window.end - window.start : 0;
+  return fmt::format(
+      "the dump is of a running kernel: its pages are of {} second{}, not of one time, and registers there "
+      "are "
+      "none",
+      seconds, seconds == 1 ? "" : "s");
+}
+
 std::vector<std::byte> missing_range_bytes(std::span<const MissingRange> ranges, ByteOrder order) {
   std::vector<std::byte> bytes;
   bytes.reserve(ranges.size() * kMissingRangeSize);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,6 +31,20 @@ struct OwnNote {
 };
 inline constexpr uint64_t kOwnNoteSize = 7 * 8;
 std::vector<std::byte> own_note_bytes(const OwnNote& note, ByteOrder order);
+
+/// Of a dump of a running kernel, a note of its own: from when to when its pages are, in seconds since 1970.
+/// `end` is 0 where the writer did not reach the end.
+struct LiveWindow {
+  uint64_t start = 0;
+  uint64_t end = 0;
+};
+inline constexpr uint32_t kLiveNoteType = 0x4b564c56;
+inline constexpr uint64_t kLiveNoteSize = 3 * 8;
+std::vector<std::byte> live_note_bytes(const LiveWindow& window, ByteOrder order);
+/// The first note of that kind in a dump, or nothing.
+std::optional<LiveWindow> find_live_note(const File& file, std::span<const Note> notes, ByteOrder order);
+/// In one sentence.
+std::string describe(const LiveWindow& window);
 
 /// An entry of either table.
 struct MissingRange {

@@ -145,6 +145,12 @@ ScanGaps FrameScan::run(const std::function<void(const FrameBlock&, unsigned)>& 
   return gaps;
 }
 
+void FrameScan::classify(Pfn block, std::span<ClassByte> classes) const {
+  Worker worker(rules_, map_.frames());
+  scan_block(block, worker);
+  std::copy(worker.classes.begin(), worker.classes.end(), classes.begin());
+}
+
 void FrameScan::scan_block(Pfn first, Worker& worker) const {
   std::fill(worker.classes.begin(), worker.classes.end(), to_byte(PageClass::no_struct_page));
   if (const Section* section = map_.find(first)) classify_section(*section, worker);

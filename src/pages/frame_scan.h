@@ -43,6 +43,10 @@ class FrameScan {
   /// [0, options.threads).
   ScanGaps run(const std::function<void(const FrameBlock& block, unsigned worker)>& visit) const;
 
+  /// The classes of the frames of one block, as they are now: `classes` is as long as a section. Safe to use
+  /// from several threads.
+  void classify(Pfn block, std::span<ClassByte> classes) const;
+
   /// The memory that is counted, and what was left out of it as the crash kernel's.
   std::span<const PhysRange> memory() const { return memory_; }
   /// How many frames are visited, holes between them included.
