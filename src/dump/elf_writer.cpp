@@ -85,7 +85,7 @@ class ElfWriter {
     end_ = layout_.pages_at;
   }
 
-  uint64_t own_note_size() const { return note_head_size(image::kOwnNoteName) + image::kOwnNoteSize; }
+  static uint64_t own_note_size() { return note_head_size(image::kOwnNoteName) + image::kOwnNoteSize; }
   uint64_t notes_size() const { return own_note_size() + plan_.notes().size() + eraseinfo_note_.size(); }
 
   // The header and the note that leads to the tables: both change as pages are written.

@@ -7,6 +7,14 @@
 
 namespace kvista::dump {
 
+namespace {
+
+bool is_set(std::span<const std::byte> bits, uint64_t frame) {
+  return ((std::to_integer<unsigned>(bits[frame / 8]) >> (frame % 8)) & 1U) != 0;
+}
+
+}  // namespace
+
 LiveQueue::LiveQueue(const DumpPlan& plan, const SecondBitmap& kept)
     : plan_(plan),
       second_(kept),
@@ -16,10 +24,6 @@ LiveQueue::LiveQueue(const DumpPlan& plan, const SecondBitmap& kept)
       untouchable_(kept_.size()),
       classes_(plan.block_frames()),
       at_(plan.block_frames()) {}
-
-bool LiveQueue::is_set(std::span<const std::byte> bits, uint64_t frame) const {
-  return ((std::to_integer<unsigned>(bits[frame / 8]) >> (frame % 8)) & 1U) != 0;
-}
 
 // What is to be done of the next block in this stage.
 void LiveQueue::enter_block() {

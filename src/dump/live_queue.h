@@ -37,7 +37,6 @@ class LiveQueue {
  private:
   bool go_on();
   void enter_block();
-  bool is_set(std::span<const std::byte> bits, uint64_t frame) const;
   uint64_t take_run(uint64_t from);
 
   const DumpPlan& plan_;

@@ -29,7 +29,7 @@ struct OwnNote {
   FilePart memory;   ///< a table of the memory that the machine had, held or not
   FilePart missing;  ///< a table of memory that segments do not hold, or have room for all the same
 };
-inline constexpr uint64_t kOwnNoteSize = 7 * 8;
+inline constexpr uint64_t kOwnNoteSize = 7 * sizeof(uint64_t);
 std::vector<std::byte> own_note_bytes(const OwnNote& note, ByteOrder order);
 
 /// Of a dump of a running kernel, a note of its own: from when to when its pages are, in seconds since 1970.
@@ -39,7 +39,7 @@ struct LiveWindow {
   uint64_t end = 0;
 };
 inline constexpr uint32_t kLiveNoteType = 0x4b564c56;
-inline constexpr uint64_t kLiveNoteSize = 3 * 8;
+inline constexpr uint64_t kLiveNoteSize = 3 * sizeof(uint64_t);
 std::vector<std::byte> live_note_bytes(const LiveWindow& window, ByteOrder order);
 /// The first note of that kind in a dump, or nothing.
 std::optional<LiveWindow> find_live_note(const File& file, std::span<const Note> notes, ByteOrder order);
@@ -51,7 +51,7 @@ struct MissingRange {
   PhysRange range;
   PageState state = PageState::excluded;  ///< excluded or lost; of memory `present`
 };
-inline constexpr uint64_t kMissingRangeSize = 3 * 8;
+inline constexpr uint64_t kMissingRangeSize = 3 * sizeof(uint64_t);
 std::vector<std::byte> missing_range_bytes(std::span<const MissingRange> ranges, ByteOrder order);
 
 /// Of an ELF core file, the note, or nothing where it has none of that name.
