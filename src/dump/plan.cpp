@@ -147,16 +147,12 @@ void DumpPlan::keep_all(SecondBitmap& second) {
 // Of a running kernel's memory some is this process itself.
 void DumpPlan::leave_out_own(Pfn first, std::span<std::byte> kept, DumpResult& result) const {
   const Pfn end = first + kept.size() * 8;
-  uint64_t count = 0;
-  for (auto own = std::lower_bound(own_pages_.begin(), own_pages_.end(), first);
-       own != own_pages_.end() && *own < end; ++own) {
-    const uint64_t before = count_bits(kept);
-    clear_bits(kept, *own - first, *own - first + 1);
-    count += before - count_bits(kept);
-  }
-  if (count == 0) return;
+  auto own = std::lower_bound(own_pages_.begin(), own_pages_.end(), first);
+  if (own == own_pages_.end() || *own >= end) return;
+  const uint64_t before = count_bits(kept);
+  for (; own != own_pages_.end() && *own < end; ++own) clear_bits(kept, *own - first, *own - first + 1);
   const std::lock_guard lock(own_mutex_);
-  result.own += count;
+  result.own += before - count_bits(kept);
 }
 
 void DumpPlan::look_again(Pfn block, std::span<pages::ClassByte> classes, std::span<std::byte> kept) const {
