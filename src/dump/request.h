@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "codec/codec.h"
+#include "dump/memory_share.h"
 #include "dump/output.h"
 #include "kvista/image.h"
 #include "kvista/page_class.h"
@@ -38,7 +39,10 @@ struct DumpRequest {
   std::optional<codec::Codec> codec;  ///< none: pages are stored as they are
   std::optional<int> compression;     ///< the codec's level; nothing: its fastest
   unsigned threads = 1;
-  uint64_t timestamp = 0;  ///< when the dump is taken, seconds since 1970
+  bool leave_out_map = false;  ///< the memory map of pages that are left out, too (makedumpfile's -e)
+  std::optional<uint64_t> memory_limit;  ///< bytes; nothing: what the threads need
+  MemoryShare memory;                    ///< by that limit; write_dump() fills it
+  uint64_t timestamp = 0;                ///< when the dump is taken, seconds since 1970
   /// Told how many pages of how many are done, from one thread at a time, often.
   std::function<void(uint64_t done, uint64_t planned)> progress;
   /// Told which of the frames from `first` on are kept, a bit each, and their classes: from several threads,
@@ -76,6 +80,7 @@ struct DumpResult : PageCounts {
   uint64_t written = 0;                                    ///< pages that it holds
   uint64_t zeros = 0;                                      ///< of them, how many share the page of zeros
   std::array<uint64_t, image::kPageStateCount> missing{};  ///< planned, and not to be read, by why
+  uint64_t map_pages = 0;                                  ///< pages of memory map that are left out for that
   uint64_t own = 0;      ///< of a running kernel: pages of this process, which are left out
   uint64_t changed = 0;  ///< of a running kernel: pages that were to be saved, and changed what they are for
   uint64_t bytes = 0;    ///< how large the dump is

@@ -22,14 +22,19 @@ void check_live(const DumpRequest& request) {
     throw Unsupported(
         "dumps of the running kernel are kdump-compressed; kvista convert -E makes them ELF core files");
   if (request.outputs.size() > 1) throw Unsupported("dumps of the running kernel are not split");
+  if (request.leave_out_map)
+    throw Unsupported("the memory map of the running kernel changes meanwhile: it is saved whole");
   if (request.every_page)
     throw Unsupported("the running kernel is no dump that could be converted: kvista dump saves it");
 }
 
 }  // namespace
 
-DumpResult write_dump(const kernel::Session& session, const DumpRequest& request) {
-  if (session.image().traits().live) check_live(request);
+DumpResult write_dump(const kernel::Session& session, const DumpRequest& asked) {
+  if (session.image().traits().live) check_live(asked);
+  DumpRequest request = asked;
+  request.memory = share_memory(asked.memory_limit, asked.threads);
+  request.threads = request.memory.threads;
   DumpPlan plan(session, request);
   return request.format == Format::elf ? write_elf(plan, request) : write_kdump(plan, request);
 }
