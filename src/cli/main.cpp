@@ -11,6 +11,7 @@
 #include <deque>
 #include <iostream>
 #include <map>
+#include <span>
 #include <string>
 
 #include "base/error.h"
@@ -64,8 +65,13 @@ void add_option(CLI::App& app, const OptionSpec& spec, Parsed& parsed) {
 
 constexpr int kMostOperands = 1000;
 
-CLI::App* add_command(CLI::App& app, const Command& command, Parsed& parsed) {
+// A command that no argument names has no options: to set up those of all takes as long as many a command.
+CLI::App* add_command(CLI::App& app, const Command& command, std::span<char* const> arguments,
+                      Parsed& parsed) {
   CLI::App* sub = app.add_subcommand(command.name, command.summary);
+  const auto is_named = std::any_of(arguments.begin(), arguments.end(),
+                                    [&](const char* argument) { return command.name == argument; });
+  if (!is_named) return sub;
   sub->footer(fmt::format("Example:\n  {}\n\n{}", command.example, exit_status_line()));
   for (const OperandSpec& operand : command.operands) {
     auto* option = sub->add_option(operand.name, parsed.operands.emplace_back(), operand.help)
@@ -250,8 +256,9 @@ int run(int argc, char** argv) {
   Parsed parsed;
   add_option(app, image_option(), parsed);
   std::map<const CLI::App*, const Command*> by_app;
+  const std::span<char* const> arguments(argv, static_cast<size_t>(argc));
   for (const auto& group : {commands(), own_commands()})
-    for (const Command& command : group) by_app[add_command(app, command, parsed)] = &command;
+    for (const Command& command : group) by_app[add_command(app, command, arguments, parsed)] = &command;
 
   try {
     app.parse(argc, argv);

@@ -37,6 +37,16 @@ void expand(std::span<const std::byte> name, const std::array<std::string, kToke
   }
 }
 
+// For each length: whether one of `names` is so long.
+std::vector<bool> possible_lengths(std::span<const std::string_view> names) {
+  std::vector<bool> possible;
+  for (const std::string_view name : names) {
+    possible.resize(std::max(possible.size(), name.size() + 1));
+    possible[name.size()] = true;
+  }
+  return possible;
+}
+
 // For each token: whether a symbol that begins with it can be one of `names`. The first letter is the type.
 std::array<bool, kTokens> possible_starts(const std::array<std::string, kTokens>& tokens,
                                           std::span<const std::string_view> names) {
@@ -78,7 +88,7 @@ const char* describe(KallsymsEncoding encoding) {
 }
 
 Kallsyms::Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder order, unsigned word_size,
-                   std::span<const Known> known)
+                   std::span<const Known> known, std::span<const std::string_view> wanted)
     : read_(std::move(read)), tables_(tables), order_(order), word_size_(word_size) {
   const auto count = read_integer<uint32_t>(read_, tables_.num_syms, order_);
   if (!count) throw FormatError("kallsyms_num_syms cannot be read", tables_.num_syms.value);
@@ -95,11 +105,11 @@ Kallsyms::Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder orde
 
   names_.emplace(read_, tables_.names, tables_.token_table, count_, order_, word_size_);
 
-  std::vector<std::string_view> names;
-  for (const Known& one : known) names.push_back(one.name);
-  const std::vector<Match> matches = match(names, &damaged_);
+  matched_names_.insert(wanted.begin(), wanted.end());
+  for (const Known& one : known) matched_names_.emplace(one.name);
+  matched_ = match(std::vector<std::string_view>(matched_names_.begin(), matched_names_.end()), &damaged_);
   for (const Known& one : known) {
-    for (const Match& found : matches) {
+    for (const Match& found : matched_) {
       if (std::string_view(found.expanded).substr(1) != one.name) continue;
       for (const KallsymsEncoding encoding : kEncodings) {
         if (address_at(found.index, encoding) != one.address) continue;
@@ -108,13 +118,13 @@ Kallsyms::Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder orde
       }
     }
   }
-  std::string wanted;
+  std::string addresses;
   for (const Known& one : known)
-    wanted +=
-        fmt::format("{}{} its address {:#x}", wanted.empty() ? "" : " or ", one.name, one.address.value);
+    addresses +=
+        fmt::format("{}{} its address {:#x}", addresses.empty() ? "" : " or ", one.name, one.address.value);
   throw FormatError(
       fmt::format("no way of reading kallsyms' {} symbols{} gives {}", count_,
-                  damaged_ == 0 ? "" : fmt::format(" ({} of them are damaged)", damaged_), wanted),
+                  damaged_ == 0 ? "" : fmt::format(" ({} of them are damaged)", damaged_), addresses),
       tables_.names.value);
 }
 
@@ -141,12 +151,16 @@ void Kallsyms::load_tokens() {
 std::vector<Kallsyms::Match> Kallsyms::match(std::span<const std::string_view> names, size_t* damaged) const {
   const auto possible = possible_starts(tokens_, names);
   const auto ends = possible_ends(tokens_, names);
+  const auto lengths = possible_lengths(names);
   std::vector<Match> found;
   std::string expanded;
   const size_t passed_over = names_->for_each(read_, [&](size_t i, std::span<const std::byte> name) {
     if (name.empty() || !possible.at(std::to_integer<size_t>(name[0]))) return;
-    // Both ends first: hardly any other symbol passes.
+    // Both ends and the length first: hardly any other symbol passes.
     if (name.size() > 1 && !ends.at(std::to_integer<size_t>(name.back()))) return;
+    size_t length = 0;
+    for (const std::byte token : name) length += tokens_[std::to_integer<size_t>(token)].size();
+    if (length == 0 || length > lengths.size() || !lengths[length - 1]) return;
     expand(name, tokens_, expanded);
     const std::string_view bare = std::string_view(expanded).substr(std::min<size_t>(1, expanded.size()));
     if (std::find(names.begin(), names.end(), bare) != names.end()) found.push_back({i, expanded});
@@ -214,8 +228,12 @@ bool Kallsyms::fits_neighbours(size_t index, VirtAddr address) const {
 }
 
 std::vector<KallsymsSymbol> Kallsyms::find(std::span<const std::string_view> names) const {
+  const bool is_matched = std::all_of(
+      names.begin(), names.end(), [this](std::string_view name) { return matched_names_.contains(name); });
   std::vector<KallsymsSymbol> symbols;
-  for (const Match& found : match(names)) {
+  for (const Match& found : is_matched ? matched_ : match(names)) {
+    if (std::find(names.begin(), names.end(), std::string_view(found.expanded).substr(1)) == names.end())
+      continue;
     const VirtAddr address = address_of(found.index);
     if (fits_neighbours(found.index, address))
       symbols.push_back({address, found.expanded[0], found.expanded.substr(1)});

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,9 +55,10 @@ class Kallsyms {
   };
 
   /// Checks the tables and finds the encoding. Throws FormatError where they are not readable or absurd, or
-  /// where no encoding gives any of `known` its address.
+  /// where no encoding gives any of `known` its address. All names are gone through for that: those `wanted`
+  /// are looked for, too, so that find() needs not go through them again.
   Kallsyms(VirtReader read, const KallsymsTables& tables, ByteOrder order, unsigned word_size,
-           std::span<const Known> known);
+           std::span<const Known> known, std::span<const std::string_view> wanted = {});
 
   size_t size() const { return count_; }
   /// How many symbols have names that are damaged, or not in the image.
@@ -115,6 +117,8 @@ class Kallsyms {
   uint64_t relative_base_ = 0;
   KallsymsEncoding encoding_ = KallsymsEncoding::place_relative;
   std::array<std::string, 256> tokens_;
+  std::set<std::string, std::less<>> matched_names_;  // those that the constructor looked for
+  std::vector<Match> matched_;                        // what it found
 };
 
 }  // namespace kvista::decode

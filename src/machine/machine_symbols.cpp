@@ -57,7 +57,7 @@ decode::Kallsyms searched_kallsyms(const VirtReader& read, const vmcoreinfo::Vmc
                                 ? decode::search_kallsyms(read, *place, ByteOrder::little, default_threads())
                                 : std::vector<decode::KallsymsTables>()) {
     try {
-      proven.emplace_back(read, tables, ByteOrder::little, 8, known);
+      proven.emplace_back(read, tables, ByteOrder::little, 8, known, wanted_symbols());
       places += fmt::format("{}{:#x}", places.empty() ? "" : ", ", tables.names.value);
     } catch (const FormatError& error) {
       if (why.empty()) why = error.what();
@@ -86,7 +86,7 @@ decode::Kallsyms Machine::load_kallsyms() {
   };
   const auto tables = noted_tables(note());
   if (!tables) return searched_kallsyms(read, note(), known);
-  return {std::move(read), *tables, ByteOrder::little, 8, known};
+  return {std::move(read), *tables, ByteOrder::little, 8, known, wanted_symbols()};
 }
 
 SymbolTable Machine::read_kallsyms() {
