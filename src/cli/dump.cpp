@@ -61,6 +61,10 @@ TableSpec summary_spec() {
             "of an ELF core file: pages that are left out, and have room in it all the same, because "
             "segments are "
             "scarce"},
+           {"erased_places", "erased", Type::integer, "places",
+            "with --erase: how many places in memory the rules name"},
+           {"erased_bytes", "bytes erased", Type::integer, "bytes",
+            "with --erase: of memory, each counted once, whether its page is in the dump or not"},
            {"bytes", "size", Type::integer, "bytes", "where the dump ends in the file"},
            {"bytes_most", "size at most", Type::integer, "bytes",
             "with --dry-run: how large it can be, if no page compresses and none is zero"},
@@ -175,6 +179,7 @@ void add_missing_pages(const image::MemoryImage& image, const DumpResult& result
 
 Row summary_of(const DumpRequest& request, const DumpResult& result, bool live) {
   const bool dry = request.dry_run;
+  const bool erases = request.erase_rules.has_value();
   const auto unless_dry = [&](Cell cell) { return dry ? Cell{} : std::move(cell); };
   return {fmt::format("{}", fmt::join(request.outputs, " ")),
           dump::describe_format(request),
@@ -189,6 +194,8 @@ Row summary_of(const DumpRequest& request, const DumpResult& result, bool live) 
           live ? Cell(result.own) : Cell{},
           live ? unless_dry(result.changed) : Cell{},
           request.format == Format::elf ? Cell(result.joined) : Cell{},
+          erases ? Cell(result.erased_places) : Cell{},
+          erases ? Cell(result.erased_bytes) : Cell{},
           unless_dry(result.bytes),
           dry ? Cell(result.most_bytes) : Cell{},
           unless_dry(result.lost() == 0 && result.failure.empty())};
@@ -213,6 +220,7 @@ DumpRequest request_of(const Invocation& invocation) {
   set_levels(invocation.value("--level").value_or("0"), "--level", request);
   if (const auto limit = invocation.value("--limit")) request.limit = size_of(*limit, "--limit");
   request.dry_run = invocation.flag("--dry-run");
+  request.erase_rules = invocation.value("--erase");
   request.max_segments = number_option(invocation, "--max-segments", 1, kMostSegments, kUsualSegments);
   request.threads = threads_option(invocation);
   request.timestamp = static_cast<uint64_t>(std::time(nullptr));
@@ -333,6 +341,9 @@ std::vector<OptionSpec> dump_options() {
        "the dump may have so many bytes (K, M, G, T): the next level is taken, or it is left incomplete",
        false, 'L'},
       {"--dry-run", "", "only count the pages that the dump would hold; nothing is written"},
+      {"--erase", "FILE",
+       "overwrite what the rules in this file name (docs/erase.md; makedumpfile.conf is taken too). A rule "
+       "that cannot be followed refuses the whole dump"},
       {"--elf", "", "an ELF core file, not compressed, and not kdump-compressed", false, 'E'},
       {"--max-segments", "N", "of an ELF core file; 1 to 65533, default: 60000"},
       {"--flattened", "", "as a stream that becomes a dump (makedumpfile -R); to standard output without OUT",

@@ -78,7 +78,8 @@ void copy_live(const DumpPlan& plan, const DumpRequest& request, const SecondBit
   });
   parallel_for(threads, threads, [&](size_t, unsigned) {
     try {
-      PageCopier copier(plan.image(), request.codec, compression_level(request), plan.page_shift());
+      PageCopier copier(plan.image(), request.codec, compression_level(request), plan.page_shift(),
+                        request.erasure.ranges);
       DirectMap map(plan);
       std::vector<std::byte> bits;
       while (const auto next = queue.next(bits)) {

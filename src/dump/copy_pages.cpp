@@ -41,7 +41,8 @@ void copy_pages(const DumpPlan& plan, const DumpRequest& request, const SecondBi
   });
   parallel_for(threads, threads, [&](size_t, unsigned) {
     try {
-      PageCopier copier(plan.image(), request.codec, compression_level(request), plan.page_shift());
+      PageCopier copier(plan.image(), request.codec, compression_level(request), plan.page_shift(),
+                        request.erasure.ranges);
       std::vector<std::byte> bits;
       while (const auto next = queue.next(bits)) {
         CopiedChunk chunk = spare.take();

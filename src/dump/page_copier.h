@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "codec/compress.h"
+#include "dump/erased_ranges.h"
 #include "image/memory_image.h"
 
 namespace kvista::dump {
@@ -44,9 +45,9 @@ struct CopiedChunk {
 /// Copies for one thread.
 class PageCopier {
  public:
-  /// Without a codec pages are copied as they are.
+  /// Without a codec pages are copied as they are, but for what `erased` overwrites.
   PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
-             unsigned page_shift);
+             unsigned page_shift, const ErasedRanges& erased);
 
   /// The pages whose bits are set, kChunkPages at most, of the frames from `first` on, in place of what
   /// `chunk` held.
@@ -54,12 +55,15 @@ class PageCopier {
 
  private:
   void copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk);
+  void add_erased(PhysAddr at, std::span<const std::byte> pages, CopiedChunk& chunk);
   void add_page(std::span<const std::byte> page, CopiedChunk& chunk);
 
   const image::MemoryImage& image_;
   std::unique_ptr<codec::Compressor> compressor_;
   unsigned page_shift_;
-  size_t bound_;  // of a page's bytes, compressed or not, while it is made
+  const ErasedRanges& erased_;
+  std::vector<std::byte> page_;  // one that is overwritten
+  size_t bound_;                 // of a page's bytes, compressed or not, while it is made
   image::Window window_;
 };
 
