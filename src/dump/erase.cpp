@@ -296,7 +296,7 @@ class RuleRun {
 
 std::string read_rules(const std::string& path) {
   auto text = read_text_file(path, kMostRuleText + 1);
-  if (!text) throw AccessError(fmt::format("{}: cannot be read: {}", path, std::strerror(errno)));
+  if (!text) throw AccessError(fmt::format("{}: the rules cannot be read: {}", path, std::strerror(errno)));
   if (text->size() > kMostRuleText)
     throw FormatError(fmt::format("{}: no file of rules has more than {} bytes", path, kMostRuleText), 0);
   return std::move(*text);

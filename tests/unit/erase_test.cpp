@@ -26,7 +26,6 @@ namespace {
 using image::PageState;
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 using testing::StartsWith;
 
 constexpr uint64_t kPageSize = 4096;
@@ -184,8 +183,9 @@ TEST_F(Erasing, IsDoneInEachPartOfASplitDump) {
   wanted.outputs = {directory_.file("one"), directory_.file("two"), directory_.file("three")};
   EXPECT_EQ(write_dump(open(source_path_), wanted).lost(), 0U);
   expect_erased_and_nothing_else(*image::open_image_set(wanted.outputs));
-  EXPECT_THAT(file(wanted.outputs[0]), HasSubstr("erase init_uts_ns.name.nodename size 65\n"));
-  EXPECT_THAT(file(wanted.outputs[1]), Not(HasSubstr("erase init_uts_ns")));
+  constexpr std::string_view kRecord = "erase init_uts_ns.name.nodename size 65\n";
+  EXPECT_NE(file(wanted.outputs[0]).find(kRecord), std::string::npos);
+  EXPECT_EQ(file(wanted.outputs[1]).find(kRecord), std::string::npos);
 }
 
 TEST_F(Erasing, IsDoneWhereNoPageIsLookedAt) {
@@ -197,17 +197,19 @@ TEST_F(Erasing, IsDoneWhereNoPageIsLookedAt) {
 
 // Not in a header, a table, or what a page had room for.
 TEST_F(Erasing, LeavesNothingOfTheDataInTheFile) {
-  ASSERT_THAT(file(source_path_), AllOf(HasSubstr("testhost"), HasSubstr("secretd"), HasSubstr("secretw")));
+  const auto has = [](const std::string& bytes, std::string_view text) {
+    return bytes.find(text) != std::string::npos;
+  };
+  const std::string source = file(source_path_);
+  for (const char* secret : {"testhost", "secretd", "secretw"}) ASSERT_TRUE(has(source, secret)) << secret;
   for (const Format format : {Format::kdump, Format::elf}) {
     DumpRequest wanted = request(kRules);
     wanted.format = format;
     wanted.codec = std::nullopt;
     write_dump(open(source_path_), wanted);
     const std::string bytes = file(wanted.outputs.front());
-    EXPECT_EQ(bytes.find("testhost"), std::string::npos);
-    EXPECT_EQ(bytes.find("secretd"), std::string::npos);
-    EXPECT_EQ(bytes.find("secretw"), std::string::npos);
-    EXPECT_NE(bytes.find("Linux"), std::string::npos);
+    for (const char* secret : {"testhost", "secretd", "secretw"}) EXPECT_FALSE(has(bytes, secret)) << secret;
+    EXPECT_TRUE(has(bytes, "Linux"));
   }
 }
 
@@ -402,7 +404,7 @@ TEST_F(Erasing, WritesNothingWhereItIsRefused) {
               HasSubstr("rules:1: erase init_task.comm: the type of init_task is not known"));
   wanted.erase_rules = directory_.file("no_such_rules");
   EXPECT_THAT(test::failure_of<AccessError>([&] { write_dump(open(source_path_), wanted); }),
-              HasSubstr("no_such_rules: cannot be read: No such file"));
+              HasSubstr("no_such_rules: the rules cannot be read: No such file"));
   wanted.erase_rules = "";
   EXPECT_THAT(test::failure_of<AccessError>([&] { write_dump(open(source_path_), wanted); }),
               HasSubstr("cannot be read"));
