@@ -364,7 +364,8 @@ Command make_dump() {
       "dump",
       "save a kernel's memory, without the pages that are not wanted",
       "kvista dump -d 31 /proc/vmcore /var/crash/dump\n  save what the kernel itself had in memory when it "
-      "crashed; with --erase FILE, and in FILE the line `erase init_uts_ns.name.nodename`, but for its host's "
+      "crashed; with --erase FILE, and in FILE the line `erase init_uts_ns.name.nodename`, but for its "
+      "host's "
       "name",
       {{"IN", "the image: /proc/vmcore, or a dump in any format that is read; with -c it is left out"},
        {"OUT", "the file to write; it must not exist", false, {}, true}},

@@ -26,8 +26,8 @@ using type::Kind;
 using type::Type;
 
 constexpr size_t kMostRuleText = size_t{1} << 20;
-constexpr size_t kMostRanges = size_t{1} << 20;       // of physical memory: 24 MiB
-constexpr uint64_t kMostPlace = uint64_t{1} << 30;    // bytes: more is a size that was misread
+constexpr size_t kMostRanges = size_t{1} << 20;     // of physical memory: 24 MiB
+constexpr uint64_t kMostPlace = uint64_t{1} << 30;  // bytes: more is a size that was misread
 constexpr size_t kMostString = size_t{64} << 10;
 
 // Where something is, and how many bytes of it are erased.
@@ -101,7 +101,8 @@ bool is_string(const Type& pointer) {
 // Follows the rules of a file through one kernel.
 class RuleRun {
  public:
-  RuleRun(const Session& session, const std::string& path) : session_(session), path_(path), places_(session) {}
+  RuleRun(const Session& session, const std::string& path)
+      : session_(session), path_(path), places_(session) {}
 
   Erasure run(std::vector<EraseRule> rules) {
     follow(rules);
@@ -159,7 +160,8 @@ class RuleRun {
         module_.empty() || std::any_of(all.modules.begin(), all.modules.end(),
                                        [&](const kernel::Module& module) { return module.name == module_; });
     if (!is_loaded)
-      throw NotFound(fmt::format("no module {} is loaded{}{}", module_, all.fault.empty() ? "" : ": ", all.fault));
+      throw NotFound(
+          fmt::format("no module {} is loaded{}{}", module_, all.fault.empty() ? "" : ": ", all.fault));
   }
 
   Value evaluate(std::string_view expression) const {

@@ -53,7 +53,8 @@ void visit_chain(const Value& from, const std::string& via, const Visit& visit) 
   kernel::AddressSet seen;
   for (VirtAddr at = start;;) {
     if (!seen.insert(at))
-      throw NotFound(fmt::format("{} comes back to {:#x}: a loop", kernel::after_entries(seen.size()), at.value));
+      throw NotFound(
+          fmt::format("{} comes back to {:#x}: a loop", kernel::after_entries(seen.size()), at.value));
     if (seen.size() > kMostElements)
       throw NotFound(fmt::format("{} it does not end", kernel::after_entries(seen.size())));
     const Value element = session_of(from).object(first->type(), at);
@@ -87,8 +88,9 @@ struct Indexed {
   std::string_view type;
   WalkedEntries (*walk)(const Value& array, std::string_view type);
 };
-constexpr std::array kIndexed = {Indexed{"xarray", xarray_entries}, Indexed{"radix_tree_root", xarray_entries},
-                                 Indexed{"idr", xarray_entries}, Indexed{"maple_tree", maple_entries}};
+constexpr std::array kIndexed = {Indexed{"xarray", xarray_entries},
+                                 Indexed{"radix_tree_root", xarray_entries}, Indexed{"idr", xarray_entries},
+                                 Indexed{"maple_tree", maple_entries}};
 
 template <typename Table>
 auto walk_of(const Table& table, const Value& container) {

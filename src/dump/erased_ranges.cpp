@@ -46,9 +46,8 @@ std::vector<ErasedRange> without(const std::vector<ErasedRange>& ranges,
 }  // namespace
 
 ErasedRanges::ErasedRanges(std::vector<ErasedRange> ranges) {
-  const auto pointers = std::stable_partition(ranges.begin(), ranges.end(), [](const ErasedRange& range) {
-    return range.fill == kErasedData;
-  });
+  const auto pointers = std::stable_partition(
+      ranges.begin(), ranges.end(), [](const ErasedRange& range) { return range.fill == kErasedData; });
   const auto of_pointers = joined({pointers, ranges.end()});
   ranges.erase(pointers, ranges.end());
   const auto of_data = joined(std::move(ranges));

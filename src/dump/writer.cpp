@@ -46,7 +46,8 @@ DumpResult write_dump(const kernel::Session& session, const DumpRequest& request
   result.erased_places = erasure.places;
   result.erased_bytes = erasure.ranges.bytes();
   if (erasure.places == 0)
-    result.warnings.push_back(fmt::format("{}: its rules name nothing that could be erased", *request.erase_rules));
+    result.warnings.push_back(
+        fmt::format("{}: its rules name nothing that could be erased", *request.erase_rules));
   return result;
 }
 

@@ -104,7 +104,8 @@ class Erasing : public testing::Test {
       for (uint64_t i = 0; i < size; ++i) bytes[session.space().translate(at + i)->phys.value] = 'X';
     };
     add(*session.evaluate("init_uts_ns.name.nodename").address(), 65);
-    for (const Value& task : list_entries(session.evaluate("init_task.tasks"), "task_struct", "tasks").items) {
+    for (const Value& task :
+         list_entries(session.evaluate("init_task.tasks"), "task_struct", "tasks").items) {
       add(*task["comm"].address(), 16);
       for (const Value& thread :
            list_entries(task["signal"]["thread_head"], "task_struct", "thread_node").items)
@@ -123,8 +124,8 @@ class Erasing : public testing::Test {
       for (uint64_t pfn = range.start.value / kPageSize; pfn < range.end().value / kPageSize; ++pfn) {
         auto expected = page(*source, pfn);
         if (!expected) continue;
-        for (auto at = erased.lower_bound(pfn * kPageSize); at != erased.end() && at->first / kPageSize == pfn;
-             ++at)
+        for (auto at = erased.lower_bound(pfn * kPageSize);
+             at != erased.end() && at->first / kPageSize == pfn; ++at)
           (*expected)[at->first % kPageSize] = static_cast<std::byte>(at->second);
         ASSERT_EQ(page(saved, pfn), expected) << "frame " << std::hex << pfn;
         ++compared;
@@ -234,10 +235,12 @@ TEST_F(Erasing, IsRecordedBehindWhatWasErasedBefore) {
   copy.every_page = true;
   copy.format = Format::elf;
   write_dump(open(first), copy);
-  EXPECT_EQ(eraseinfo(*image::open_image(directory_.file("dump"))), "erase init_uts_ns.name.nodename size 65\n");
+  EXPECT_EQ(eraseinfo(*image::open_image(directory_.file("dump"))),
+            "erase init_uts_ns.name.nodename size 65\n");
 
-  DumpRequest second = request("for t in init_task.tasks within task_struct:tasks\nerase t.comm\nendfor\n"
-                               "erase init_task.tasks.next nullify\n");
+  DumpRequest second = request(
+      "for t in init_task.tasks within task_struct:tasks\nerase t.comm\nendfor\n"
+      "erase init_task.tasks.next nullify\n");
   for (const Format format : {Format::kdump, Format::elf}) {
     second.format = format;
     write_dump(open(first), second);
@@ -296,9 +299,10 @@ TEST_F(Erasing, CountsPlacesAndBytes) {
             Counts(2, 32));
   EXPECT_EQ(counts("for t in init_task.real_parent via real_parent\nerase t.comm\nendfor\n"), Counts(0, 0));
   EXPECT_EQ(counts("for p in init_pid_ns.idr within pid\nerase p.level\nendfor\n"), Counts(3, 12));
-  EXPECT_EQ(counts("for p in init_pid_ns.idr within pid\n"
-                   "for t in p.tasks[0] within struct task_struct : pid_links\nerase t.comm\nendfor\nendfor\n"),
-            Counts(3, 48));
+  EXPECT_EQ(
+      counts("for p in init_pid_ns.idr within pid\n"
+             "for t in p.tasks[0] within struct task_struct : pid_links\nerase t.comm\nendfor\nendfor\n"),
+      Counts(3, 48));
   EXPECT_EQ(counts("for b in (struct list_head *)&btf_modules within btf_module:list\n"
                    "erase b.btf.data size b.btf.data_size\nendfor\n")
                 .first,
@@ -336,7 +340,8 @@ TEST_F(Erasing, RefusesRulesThatMakeNoSense) {
       {"erase init_task.(\n", "rules:1: erase init_task.(: "},
       {"erase \x01\x02\xff\n", "rules:1: erase ???: "},
       {"endfor\n", "there is no loop"},
-      {"for t in init_uts_ns.name.machine\nerase t\n", "rules:1: for t in init_uts_ns.name.machine: the loop has no end"},
+      {"for t in init_uts_ns.name.machine\nerase t\n",
+       "rules:1: for t in init_uts_ns.name.machine: the loop has no end"},
       {"for in init_task.comm\n", "expected in"},
       {"for t.x in init_task.comm\nendfor\n", "expected a name"},
       {"for t init_task.comm\nendfor\n", "expected in"},
@@ -383,16 +388,20 @@ TEST_F(Erasing, RefusesRulesThatCannotBeFollowed) {
 TEST_F(Erasing, RefusesWhatCannotBeWalkedToItsEnd) {
   const std::string tasks = "for t in init_task.tasks within task_struct:tasks\nerase t.comm\nendfor\n";
   make("object set task:2.tasks.next=task:1.tasks\n");
-  EXPECT_THAT(refusal(tasks), AllOf(StartsWith(directory_.file("rules") + ":1: for t in"), HasSubstr("a loop")));
+  EXPECT_THAT(refusal(tasks),
+              AllOf(StartsWith(directory_.file("rules") + ":1: for t in"), HasSubstr("a loop")));
   make("format kdump\nobject missing task:2.tasks\n");
   EXPECT_THAT(refusal(tasks), HasSubstr("cannot be followed"));
-  make("object set task:1.real_parent=task:2\nobject set task:2.real_parent=task:3\n"
-       "object set task:3.real_parent=task:2\n");
-  const std::string chain = "for t in container_of(init_task.tasks.next, struct task_struct, tasks) via real_parent\n"
-                            "erase t.comm\nendfor\n";
+  make(
+      "object set task:1.real_parent=task:2\nobject set task:2.real_parent=task:3\n"
+      "object set task:3.real_parent=task:2\n");
+  const std::string chain =
+      "for t in container_of(init_task.tasks.next, struct task_struct, tasks) via real_parent\n"
+      "erase t.comm\nendfor\n";
   EXPECT_THAT(refusal(chain), HasSubstr("a loop"));
-  make("object set task:1.real_parent=task:2\nobject set task:2.real_parent=task:3\n"
-       "object set task:3.real_parent=task:1\n");
+  make(
+      "object set task:1.real_parent=task:2\nobject set task:2.real_parent=task:3\n"
+      "object set task:3.real_parent=task:1\n");
   EXPECT_EQ(counts(chain).first, 3U) << "it comes back to where it began";
 }
 
