@@ -104,7 +104,7 @@ class RuleRun {
   RuleRun(const Session& session, const std::string& path)
       : session_(session), path_(path), places_(session) {}
 
-  Erasure run(std::vector<EraseRule> rules) {
+  Erasure run(const std::vector<EraseRule>& rules) {
     follow(rules);
     Erasure erasure;
     write_record(rules, erasure.record, false);
@@ -135,8 +135,10 @@ class RuleRun {
         case EraseRule::Kind::loop:
           break;
       }
+      // Before the loop's own name is used: a loop around it may have the same.
+      const Value container = container_of(rule);
       const auto outer = std::exchange(names_[rule.name], std::nullopt);
-      for_each_element(rule, container_of(rule), [&](const Value& element) {
+      for_each_element(rule, container, [&](const Value& element) {
         names_[rule.name] = element;
         follow(rule.body);
       });
@@ -189,7 +191,7 @@ class RuleRun {
       const auto tree = syntax::parse_expression(rule.expression, session_.types().for_parser());
       if (tree->op == syntax::Op::member && (tree->name == "next" || tree->name == "prev")) {
         const syntax::Node& of = *tree->operands[0];
-        const Value head = evaluate(std::string_view(rule.expression).substr(of.at, of.end - of.at));
+        Value head = evaluate(std::string_view(rule.expression).substr(of.at, of.end - of.at));
         const Type own = head.type().resolved();
         if ((own.kind() == Kind::pointer ? own.target().resolved() : own).name() == "list_head") return head;
       }

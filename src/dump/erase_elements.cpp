@@ -15,10 +15,8 @@
 namespace kvista::dump {
 namespace {
 
-using kernel::Session;
 using kernel::session_of;
 using type::Kind;
-using type::Type;
 using Visit = std::function<void(const Value&)>;
 
 constexpr uint64_t kMostElements = uint64_t{1} << 24;

@@ -23,7 +23,6 @@
 namespace kvista::dump {
 namespace {
 
-using image::PageState;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -63,7 +62,7 @@ class Erasing : public testing::Test {
   Erasing() { make(""); }
 
   void make(const std::string& more) { test::TestImage(kDescription + more).write(source_path_); }
-  kernel::Session open(const std::string& path) const { return {image::open_image(path), {}}; }
+  static kernel::Session open(const std::string& path) { return {image::open_image(path), {}}; }
 
   std::string rules(const std::string& text) const {
     directory_.write("rules", text);
@@ -307,6 +306,11 @@ TEST_F(Erasing, CountsPlacesAndBytes) {
                    "erase b.btf.data size b.btf.data_size\nendfor\n")
                 .first,
             1U);
+  // A name that a loop around it has as well.
+  EXPECT_EQ(counts("for t in init_task.tasks within task_struct:tasks\n"
+                   "for t in t.signal.thread_head within task_struct:thread_node\nerase t.pid\nendfor\n"
+                   "erase t.comm\nendfor\n"),
+            Counts(5, 3 * 4 + 2 * 16));
   // Another module's symbols.
   EXPECT_EQ(counts("[vmlinux]\nerase init_task.comm\n[vault]\nerase vault_key size 4\n"), Counts(2, 20));
 }
@@ -427,6 +431,29 @@ TEST_F(Erasing, SaysWhereNothingIsNamed) {
   const DumpResult result = write_dump(open(source_path_), request("# nothing yet\n"));
   EXPECT_THAT(result.warnings, testing::Contains(HasSubstr("name nothing that could be erased")));
   EXPECT_EQ(eraseinfo(*image::open_image(directory_.file("dump"))), "");
+}
+
+// Rules that are damaged are read, or refused with their line.
+TEST(EraseRules, AreReadOrRefusedWhateverTheySay) {
+  const std::string whole = kRules;
+  unsigned refused = 0;
+  const auto read = [&](const std::string& text) {
+    try {
+      parse_erase_rules(text, "rules");
+    } catch (const FormatError& error) {
+      EXPECT_THAT(error.what(), StartsWith("rules:"));
+      ++refused;
+    }
+  };
+  for (size_t at = 0; at < whole.size(); ++at) {
+    read(whole.substr(0, at));
+    for (const char damage : {'\0', '\n', '(', ':', '.', '\'', '#', '\xff'}) {
+      std::string text = whole;
+      text[at] = damage;
+      read(text);
+    }
+  }
+  EXPECT_GT(refused, whole.size());
 }
 
 // Without types places are named by their size.
