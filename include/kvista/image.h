@@ -20,7 +20,8 @@ struct Traits {
   uint16_t elf_machine = 0;                  ///< e_machine; 0 where the format has none
   bool live = false;                         ///< the memory changes while it is read
   std::optional<unsigned> dump_level =
-      {};  ///< which pages the writer says that it left out (makedumpfile -d)
+      {};                         ///< which pages the writer says that it left out (makedumpfile -d)
+  bool lacks_memory_map = false;  ///< the memory map of those pages, too (makedumpfile -e)
 };
 
 /// A page has a state, not only bytes. A missing page is never zeros.

@@ -38,37 +38,41 @@ constexpr std::array kCodecs = {
     CodecChoice{"none", "", std::nullopt}};
 
 TableSpec summary_spec() {
-  return {"dump",
-          "what was written",
-          Layout::pairs,
-          {{"output", "output", Type::text, "", "the file; - is standard output"},
-           {"format", "format", Type::text, "", "its format"},
-           {"level", "dump level", Type::integer, "",
-            "which pages are left out, with those that the source lacked"},
-           {"compression", "compression", Type::text, "", "what pages are compressed with"},
-           {"frames", "memory", Type::integer, "pages", "page frames of memory"},
-           {"planned", "pages to save", Type::integer, "pages", "pages that the dump should hold"},
-           {"saved", "pages saved", Type::integer, "pages", "pages that it holds"},
-           {"zeros", "pages of zeros", Type::integer, "pages", "of them, those that share one page of zeros"},
-           {"lost", "pages lost", Type::integer, "pages", "pages that it should hold, and does not"},
-           {"protected", "kept against their struct page", Type::integer, "pages",
-            "pages of the kernel image and the memory map whose struct pages say that they can go"},
-           {"own", "pages of kvista", Type::integer, "pages",
-            "of the running kernel: pages of this process, which are left out"},
-           {"changed", "changed meanwhile", Type::integer, "pages",
-            "of the running kernel: pages that were to be saved, and by then were used for something else"},
-           {"joined", "room for what is left out", Type::integer, "pages",
-            "of an ELF core file: pages that are left out, and have room in it all the same, because "
-            "segments are "
-            "scarce"},
-           {"erased_places", "erased", Type::integer, "places",
-            "with --erase: how many places in memory the rules name"},
-           {"erased_bytes", "bytes erased", Type::integer, "bytes",
-            "with --erase: of memory, each counted once, whether its page is in the dump or not"},
-           {"bytes", "size", Type::integer, "bytes", "where the dump ends in the file"},
-           {"bytes_most", "size at most", Type::integer, "bytes",
-            "with --dry-run: how large it can be, if no page compresses and none is zero"},
-           {"complete", "complete", Type::boolean, "", "whether nothing is lost"}}};
+  return {
+      "dump",
+      "what was written",
+      Layout::pairs,
+      {{"output", "output", Type::text, "", "the file; - is standard output"},
+       {"format", "format", Type::text, "", "its format"},
+       {"level", "dump level", Type::integer, "",
+        "which pages are left out, with those that the source lacked"},
+       {"compression", "compression", Type::text, "", "what pages are compressed with"},
+       {"frames", "memory", Type::integer, "pages", "page frames of memory"},
+       {"planned", "pages to save", Type::integer, "pages", "pages that the dump should hold"},
+       {"saved", "pages saved", Type::integer, "pages", "pages that it holds"},
+       {"zeros", "pages of zeros", Type::integer, "pages", "of them, those that share one page of zeros"},
+       {"lost", "pages lost", Type::integer, "pages", "pages that it should hold, and does not"},
+       {"protected", "kept against their struct page", Type::integer, "pages",
+        "pages of the kernel image and the memory map whose struct pages say that they can go"},
+       {"map", "memory map left out", Type::integer, "pages",
+        "with -e: pages of the memory map that tell of no page of the dump; they count as to save by their "
+        "class"},
+       {"own", "pages of kvista", Type::integer, "pages",
+        "of the running kernel: pages of this process, which are left out"},
+       {"changed", "changed meanwhile", Type::integer, "pages",
+        "of the running kernel: pages that were to be saved, and by then were used for something else"},
+       {"joined", "room for what is left out", Type::integer, "pages",
+        "of an ELF core file: pages that are left out, and have room in it all the same, because "
+        "segments are "
+        "scarce"},
+       {"erased_places", "erased", Type::integer, "places",
+        "with --erase: how many places in memory the rules name"},
+       {"erased_bytes", "bytes erased", Type::integer, "bytes",
+        "with --erase: of memory, each counted once, whether its page is in the dump or not"},
+       {"bytes", "size", Type::integer, "bytes", "where the dump ends in the file"},
+       {"bytes_most", "size at most", Type::integer, "bytes",
+        "with --dry-run: how large it can be, if no page compresses and none is zero"},
+       {"complete", "complete", Type::boolean, "", "whether nothing is lost"}}};
 }
 
 TableSpec classes_spec() {
@@ -191,6 +195,7 @@ Row summary_of(const DumpRequest& request, const DumpResult& result, bool live) 
           unless_dry(result.zeros),
           unless_dry(result.lost()),
           result.protected_frames,
+          request.leave_out_map ? Cell(result.map_pages) : Cell{},
           live ? Cell(result.own) : Cell{},
           live ? unless_dry(result.changed) : Cell{},
           request.format == Format::elf ? Cell(result.joined) : Cell{},
@@ -223,6 +228,9 @@ DumpRequest request_of(const Invocation& invocation) {
   request.erase_rules = invocation.value("--erase");
   request.max_segments = number_option(invocation, "--max-segments", 1, kMostSegments, kUsualSegments);
   request.threads = threads_option(invocation);
+  request.leave_out_map = invocation.flag("-e");
+  if (const auto limit = invocation.value("--memory-limit"))
+    request.memory_limit = size_of(*limit, "--memory-limit");
   request.timestamp = static_cast<uint64_t>(std::time(nullptr));
   choose_compression(invocation, request);
   if (request.format == Format::kdump) {
@@ -340,6 +348,9 @@ std::vector<OptionSpec> dump_options() {
       {"--limit", "SIZE",
        "the dump may have so many bytes (K, M, G, T): the next level is taken, or it is left incomplete",
        false, 'L'},
+      {"-e", "",
+       "leave out the memory map of pages that are left out, too: 16 GiB of a TiB, but what was left out is "
+       "not known any more"},
       {"--dry-run", "", "only count the pages that the dump would hold; nothing is written"},
       {"--erase", "FILE",
        "overwrite what the rules in this file name (docs/erase.md; makedumpfile.conf is taken too). A rule "
@@ -351,6 +362,10 @@ std::vector<OptionSpec> dump_options() {
       {"--split", "", "write several files OUT at the same time, each with a part of the pages"},
       {"-f", "", "overwrite OUT"},
       {"--threads", "N", "work with N threads; default: as many as there are CPUs"},
+      {"--memory-limit", "SIZE",
+       "take so much memory at most (K, M, G), with fewer threads if need be; default: 32M for two threads, "
+       "8M "
+       "more for each more"},
   };
   for (OptionSpec& option : compression_options()) options.push_back(std::move(option));
   for (OptionSpec& option : machine_options()) options.push_back(std::move(option));

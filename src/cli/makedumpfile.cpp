@@ -189,6 +189,7 @@ DumpRequest request_of(const Arguments& arguments) {
   if (arguments.has("--split") && (arguments.has("-E") || arguments.has("-F")))
     throw UsageError("--split is neither for -E nor for -F");
   request.overwrite = arguments.has("-f");
+  request.leave_out_map = arguments.has("-e");
   request.dry_run = arguments.has("--dry-run");
   request.erase_rules = arguments.value("--config");
   set_levels(arguments.value("-d").value_or("0"), "-d", request);

@@ -15,6 +15,13 @@ void keep_within(Pfn first, Pfn end, Pfn at, std::span<std::byte> bits) {
   if (end < at + size) clear_bits(bits, end > at ? end - at : 0, size);
 }
 
+// The `count` lowest of the bits that are set.
+uint64_t lowest_ones(uint64_t bits, uint64_t count) {
+  uint64_t left = bits;
+  for (; count != 0; --count) left &= left - 1;
+  return bits ^ left;
+}
+
 }  // namespace
 
 std::optional<ChunkQueue::Chunk> ChunkQueue::next(std::vector<std::byte>& room) {
@@ -31,13 +38,27 @@ std::optional<ChunkQueue::Chunk> ChunkQueue::next(std::vector<std::byte>& room) 
     at_ = 0;
   }
   const uint64_t from = at_;
-  for (uint64_t pages = 0; at_ < words; ++at_) {
-    pages += count_ones(load_bits(bits_, at_));
-    if (pages > kChunkPages) break;
+  uint64_t pages = 0;
+  for (uint64_t more = 0; at_ < words; ++at_, pages += more) {
+    more = count_ones(load_bits(bits_, at_));
+    if (pages + more > most_) break;
   }
-  const auto bits = std::span<const std::byte>(bits_).subspan(from * 8, (at_ - from) * 8);
-  room.assign(bits.begin(), bits.end());
-  return Chunk{number_++, blocks_[taken_ - 1] + from * kWordBits, room};
+  Chunk chunk{number_++, index_, blocks_[taken_ - 1] + from * kWordBits, {}};
+  if (at_ == from) {
+    // The pages of one word are too many.
+    const uint64_t all = load_bits(bits_, from);
+    const uint64_t some = lowest_ones(all, most_);
+    room.resize(kWordBits / 8);
+    store_bits(room, 0, some);
+    store_bits(bits_, from, all & ~some);
+    pages = most_;
+  } else {
+    const auto bits = std::span<const std::byte>(bits_).subspan(from * 8, (at_ - from) * 8);
+    room.assign(bits.begin(), bits.end());
+  }
+  chunk.bits = room;
+  index_ += pages;
+  return chunk;
 }
 
 }  // namespace kvista::dump

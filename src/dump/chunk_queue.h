@@ -14,22 +14,20 @@
 
 namespace kvista::dump {
 
-/// A chunk holds so many pages at most.
-inline constexpr uint64_t kChunkPages = 256;
-
 /// Safe to use from several threads.
 class ChunkQueue {
  public:
   struct Chunk {
-    size_t number = 0;  ///< from 0 on, in frame order
+    size_t number = 0;   ///< from 0 on, in frame order
+    uint64_t index = 0;  ///< of the first page among all that are handed out
     Pfn first;
     std::span<const std::byte> bits;  ///< of the frames from `first` on: whole words, of which some are set
   };
   /// Blocks are `frames` long each, a multiple of 64, and in order. Of them only the frames [first, end)
-  /// count.
-  ChunkQueue(const SecondBitmap& bitmap, std::vector<Pfn> blocks, uint64_t frames, Pfn first = {},
-             Pfn end = {UINT64_MAX})
-      : bitmap_(bitmap), blocks_(std::move(blocks)), frames_(frames), first_(first), end_(end) {}
+  /// count. A chunk holds `most` pages at most.
+  ChunkQueue(const SecondBitmap& bitmap, std::vector<Pfn> blocks, uint64_t frames, uint64_t most,
+             Pfn first = {}, Pfn end = {UINT64_MAX})
+      : bitmap_(bitmap), blocks_(std::move(blocks)), frames_(frames), most_(most), first_(first), end_(end) {}
 
   /// The next chunk, whose bits are kept in `room`; nothing where there is none.
   std::optional<Chunk> next(std::vector<std::byte>& room);
@@ -38,6 +36,7 @@ class ChunkQueue {
   const SecondBitmap& bitmap_;
   std::vector<Pfn> blocks_;
   uint64_t frames_;
+  uint64_t most_;
   Pfn first_;
   Pfn end_;
   std::mutex mutex_;
@@ -45,6 +44,7 @@ class ChunkQueue {
   std::vector<std::byte> bits_;  // of the last of them
   uint64_t at_ = 0;              // the first word of bits_ that was not handed out
   size_t number_ = 0;            // of the next chunk
+  uint64_t index_ = 0;           // of its first page
 };
 
 }  // namespace kvista::dump

@@ -1,14 +1,7 @@
 #include "dump/copy_live.h"
 
-#include <algorithm>
-#include <utility>
-#include <vector>
-
 #include "base/bits.h"
-#include "base/in_order.h"
-#include "base/parallel.h"
-#include "base/spare.h"
-#include "dump/copy_pages.h"
+#include "dump/copy_chunks.h"
 #include "dump/live_queue.h"
 
 namespace kvista::dump {
@@ -56,47 +49,20 @@ void leave_alone(const LiveQueue::Chunk& wanted, CopiedChunk& chunk) {
   for (CopiedPage& page : chunk.pages) lose(page, chunk);
 }
 
-struct Numbered {
-  CopiedChunk chunk;
-  uint64_t index = 0;
-};
-
 }  // namespace
 
 void copy_live(const DumpPlan& plan, const DumpRequest& request, const SecondBitmap& second,
                const std::function<void(const CopiedChunk&, uint64_t)>& take, DumpResult& result) {
   LiveQueue queue(plan, second);
-  uint64_t done = 0;
-  Spare<CopiedChunk> spare;
-  const unsigned threads = std::max(1U, request.threads);
-  InOrder<Numbered> in_order(size_t{2} * threads, [&](Numbered one) {
-    for (size_t i = 0; i < one.chunk.missing.size(); ++i) result.missing.at(i) += one.chunk.missing.at(i);
-    done += one.chunk.pages.size();
-    take(one.chunk, one.index);
-    if (request.progress) request.progress(done, result.planned);
-    spare.put(std::move(one.chunk));
-  });
-  parallel_for(threads, threads, [&](size_t, unsigned) {
-    try {
-      PageCopier copier(plan.image(), request.codec, compression_level(request), plan.page_shift(),
-                        request.erasure.ranges);
-      DirectMap map(plan);
-      std::vector<std::byte> bits;
-      while (const auto next = queue.next(bits)) {
-        Numbered one{spare.take(), next->index};
-        if (next->may_touch) {
-          copier.copy(next->first, next->bits, one.chunk);
-          check_zeros(plan, map, one.chunk);
-        } else {
-          leave_alone(*next, one.chunk);
-        }
-        in_order.put(next->number, std::move(one));
-      }
-    } catch (...) {
-      in_order.stop();
-      throw;
-    }
-  });
+  const auto copy_of = [&plan] {
+    return [&plan, map = DirectMap(plan)](PageCopier& copier, const LiveQueue::Chunk& wanted,
+                                          CopiedChunk& chunk) mutable {
+      if (!wanted.may_touch) return leave_alone(wanted, chunk);
+      copier.copy(wanted.first, wanted.bits, chunk);
+      check_zeros(plan, map, chunk);
+    };
+  };
+  copy_chunks(plan, request, queue, copy_of, take, result);
   result.changed = queue.changed();
 }
 

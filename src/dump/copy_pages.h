@@ -8,9 +8,6 @@
 
 namespace kvista::dump {
 
-/// The codec's level that a request asks for, or the usual one.
-int compression_level(const DumpRequest& request);
-
 /// Copies the pages whose bits `second` has, of the frames [first, end). `take` gets each chunk with its
 /// pages, in frame order and from one thread at a time. What could not be read is counted in `result`, and
 /// the request's progress is told. Exceptions of `take` end it and are thrown again.

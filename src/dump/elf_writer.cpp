@@ -26,7 +26,10 @@ constexpr uint64_t round_up(uint64_t offset, uint64_t to) {
 class ElfWriter {
  public:
   ElfWriter(DumpPlan& plan, const DumpRequest& request)
-      : plan_(plan), request_(request), second_(nullptr, 0, round_up((plan.end().value + 7) / 8, 8)) {
+      : plan_(plan),
+        request_(request),
+        second_({nullptr, 0, request.memory.bitmap_bytes, plan.again()},
+                round_up((plan.end().value + 7) / 8, 8)) {
     const auto& traits = plan.image().traits();
     core_.byte_order = traits.byte_order;
     core_.word_size = traits.word_size;

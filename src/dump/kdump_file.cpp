@@ -29,7 +29,7 @@ KdumpFile::KdumpFile(const DumpPlan& plan, const DumpRequest& request, const std
     : plan_(plan),
       flattened_(request.flattened),
       is_part_(request.outputs.size() > 1),
-      is_dry_run_(request.dry_run) {
+      keeps_decisions_(!request.dry_run || request.leave_out_map) {
   fill_header(request);
   output_ = request.dry_run ? create_nothing()
                             : create_output(path, request.flattened, request.overwrite, request.limit);
@@ -43,7 +43,9 @@ void KdumpFile::fill_header(const DumpRequest& request) {
   header_.signature = "KDUMP   ";
   header_.version = kVersion;
   header_.seconds = request.timestamp;
-  header_.status = image::kKdumpIncomplete | (request.codec ? image::kdump_flag_of(*request.codec) : 0);
+  const bool lacks_map = request.leave_out_map || traits.lacks_memory_map;
+  header_.status = image::kKdumpIncomplete | (lacks_map ? image::kKdumpExcludedVmemmap : 0) |
+                   (request.codec ? image::kdump_flag_of(*request.codec) : 0);
   header_.dump_level = plan_.level();
   header_.block_size = static_cast<uint32_t>(plan_.page_size());
   header_.max_mapnr = plan_.end().value;
@@ -72,6 +74,11 @@ uint64_t KdumpFile::write_tables() {
     output_->write(header_.bitmaps_at() + at, bits);
   }
   return frames;
+}
+
+SecondBitmap KdumpFile::second_bitmap() const {
+  return {{output_.get(), second_bitmap_at(), plan_.memory_share().bitmap_bytes, plan_.again()},
+          keeps_decisions_ ? header_.bitmap_size() : 0};
 }
 
 uint64_t KdumpFile::most_bytes(uint64_t pages) const {
@@ -103,7 +110,7 @@ DumpResult KdumpFile::write_pages(const DumpRequest& request, const SecondBitmap
     output_->reserve(header_.descriptors_at(), descriptors);
     pages.emplace(*output_, PageTableWriter::Layout{
                                 header_.descriptors_at(), header_.descriptors_at() + descriptors,
-                                header_.block_size, header_.status & ~image::kKdumpIncomplete,
+                                header_.block_size, request.codec ? image::kdump_flag_of(*request.codec) : 0,
                                 flattened_ ? header_.block_size + kBeyondPage : 0, header_.byte_order});
     if (plan_.image().traits().live)
       copy_live(

@@ -29,10 +29,8 @@ class KdumpFile {
   /// Header, notes, room for both bitmaps, and the first of them: how many frames are memory. Throws
   /// OutputFailed.
   uint64_t write_tables();
-  /// Where the decisions belong; of a dry run they are not kept.
-  SecondBitmap second_bitmap() {
-    return {output_.get(), second_bitmap_at(), is_dry_run_ ? 0 : header_.bitmap_size()};
-  }
+  /// Where the decisions belong; of a dry run they are kept where later ones need them.
+  SecondBitmap second_bitmap() const;
   /// How large the file is with so many pages, if none compresses.
   uint64_t most_bytes(uint64_t pages) const;
   void copy_second_bitmap(const SecondBitmap& from);
@@ -49,7 +47,7 @@ class KdumpFile {
   const DumpPlan& plan_;
   bool flattened_;
   bool is_part_;
-  bool is_dry_run_;
+  bool keeps_decisions_;
   image::KdumpHeader header_;
   std::unique_ptr<Output> output_;
 };

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/bits.h"
-#include "dump/chunk_queue.h"
 
 namespace kvista::dump {
 
@@ -66,7 +65,7 @@ uint64_t LiveQueue::take_run(uint64_t from) {
   const bool may_not = is_set(untouchable_, from);
   uint64_t pages = 0;
   uint64_t to = from;
-  for (; to < classes_.size() && pages < kChunkPages; ++to) {
+  for (; to < classes_.size() && pages < plan_.chunk_pages(); ++to) {
     if (!is_set(kept_, to)) continue;
     if (!is_set(todo_, to) || is_set(untouchable_, to) != may_not) break;
     ++pages;

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/bits.h"
-#include "dump/chunk_queue.h"
 #include "pages/frame_scan.h"
 
 namespace kvista::dump {
@@ -15,10 +14,11 @@ constexpr uint64_t kMostAtOnce = 64;
 }  // namespace
 
 PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
-                       unsigned page_shift, const ErasedRanges& erased)
+                       unsigned page_shift, uint64_t chunk_pages, const ErasedRanges& erased)
     : image_(image),
       compressor_(codec ? codec::make_compressor(*codec, level) : nullptr),
       page_shift_(page_shift),
+      chunk_pages_(chunk_pages),
       erased_(erased),
       bound_(compressor_ ? compressor_->bound(size_t{1} << page_shift) : size_t{1} << page_shift) {}
 
@@ -27,7 +27,7 @@ void PageCopier::copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& c
   chunk.first = first;
   chunk.bits.assign(bits.begin(), bits.end());
   // Not cleared: only what is used becomes memory.
-  const size_t most = (kChunkPages << page_shift_) + bound_;
+  const size_t most = (chunk_pages_ << page_shift_) + bound_;
   if (!chunk.room) chunk.room = std::make_unique_for_overwrite<std::byte[]>(most);
   for_each_run(bits, [&](uint64_t from, uint64_t to) {
     for (uint64_t at = from; at < to; at += kMostAtOnce)

@@ -29,7 +29,7 @@ struct CopiedChunk {
   Pfn first;
   std::vector<std::byte> bits;
   std::vector<CopiedPage> pages;
-  std::unique_ptr<std::byte[]> room;  ///< for kChunkPages
+  std::unique_ptr<std::byte[]> room;  ///< for all pages of a chunk
   size_t filled = 0;                  ///< bytes of `room`
   std::array<uint64_t, image::kPageStateCount> missing{};
 
@@ -47,10 +47,10 @@ class PageCopier {
  public:
   /// Without a codec pages are copied as they are, but for what `erased` overwrites.
   PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
-             unsigned page_shift, const ErasedRanges& erased);
+             unsigned page_shift, uint64_t chunk_pages, const ErasedRanges& erased);
 
-  /// The pages whose bits are set, kChunkPages at most, of the frames from `first` on, in place of what
-  /// `chunk` held.
+  /// The pages whose bits are set, as many as a chunk has at most, of the frames from `first` on, in place of
+  /// what `chunk` held.
   void copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk);
 
  private:
@@ -61,6 +61,7 @@ class PageCopier {
   const image::MemoryImage& image_;
   std::unique_ptr<codec::Compressor> compressor_;
   unsigned page_shift_;
+  uint64_t chunk_pages_;
   const ErasedRanges& erased_;
   std::vector<std::byte> page_;  // one that is overwritten
   size_t bound_;                 // of a page's bytes, compressed or not, while it is made

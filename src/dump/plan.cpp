@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "dump/own_pages.h"
 #include "dump/protected_memory.h"
+#include "dump/unused_map.h"
 #include "machine/probes.h"
 
 namespace kvista::dump {
@@ -143,17 +144,23 @@ void DumpPlan::decide(SecondBitmap& second, DumpResult& result) {
     keep_by_class(second, result);
   else
     keep_all(second);
+  if (scan_ && request_.leave_out_map) leave_out_map(second, result);
   for (const Block& block : blocks_) result.planned += block.kept;
   std::erase_if(blocks_, [](const Block& block) { return block.kept == 0; });
   second.store();
+}
+
+// All that the image holds.
+void DumpPlan::keep_memory(Pfn first, std::span<std::byte> kept) const {
+  mark_memory(first, kept);
+  image().clear_missing(first, page_shift_, kept);
 }
 
 void DumpPlan::keep_all(SecondBitmap& second) {
   parallel_for(blocks_.size(), request_.threads, [&](size_t item, unsigned /*worker*/) {
     std::vector<std::byte> kept(block_frames_ / 8);
     Block& block = blocks_[item];
-    mark_memory(block.first, kept);
-    image().clear_missing(block.first, page_shift_, kept);
+    keep_memory(block.first, kept);
     block.kept = count_bits(kept);
     second.put(block.first.value / 8, kept);
   });
@@ -168,6 +175,37 @@ void DumpPlan::leave_out_own(Pfn first, std::span<std::byte> kept, DumpResult& r
   for (; own != own_pages_.end() && *own < end; ++own) clear_bits(kept, *own - first, *own - first + 1);
   const std::lock_guard lock(own_mutex_);
   result.own += before - count_bits(kept);
+}
+
+void DumpPlan::leave_out_map(SecondBitmap& second, DumpResult& result) {
+  result.map_pages = leave_out_unused_map(session_.space(), scan_->memory_map(), second);
+  std::vector<std::byte> kept(block_frames_ / 8);
+  for (Block& block : blocks_) {
+    second.get(block.first.value / 8, kept);
+    block.kept = count_bits(kept);
+  }
+}
+
+SecondBitmap::Again DumpPlan::again() const {
+  // What is left out of the memory map is decided by sections that are elsewhere.
+  if (image().traits().live || request_.leave_out_map) return {};
+  return [this](uint64_t at, std::span<std::byte> bits) { decide_again(Pfn{at * 8}, bits); };
+}
+
+void DumpPlan::decide_again(Pfn first, std::span<std::byte> kept) const {
+  std::fill(kept.begin(), kept.end(), std::byte{0});
+  const auto block = std::lower_bound(blocks_.begin(), blocks_.end(), first,
+                                      [](const Block& one, Pfn pfn) { return one.first < pfn; });
+  if (block == blocks_.end() || block->first != first) return;
+  if (scan_) {
+    std::vector<pages::ClassByte> classes(block_frames_);
+    look_again(first, classes, kept);
+  } else {
+    keep_memory(first, kept);
+  }
+  if (count_bits(kept) != block->kept)
+    throw AccessError(fmt::format(
+        "the memory map of the frames from {:#x} on reads differently the second time", first.value));
 }
 
 void DumpPlan::look_again(Pfn block, std::span<pages::ClassByte> classes, std::span<std::byte> kept) const {

@@ -1,6 +1,7 @@
 // Which pages a dump is to hold, and what its headers say.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -65,6 +66,13 @@ class DumpPlan {
   std::span<const Block> blocks() const { return blocks_; }
   uint64_t block_frames() const { return block_frames_; }
 
+  /// Makes the decisions of a block once more, as they were; nothing where they would not be the same. It
+  /// throws AccessError where the image reads differently now.
+  SecondBitmap::Again again() const;
+  const MemoryShare& memory_share() const { return request_.memory; }
+  /// A chunk of pages that are copied together has so many at most.
+  uint64_t chunk_pages() const { return std::max<uint64_t>(1, request_.memory.chunk_bytes >> page_shift_); }
+
   /// Of a running kernel, for the frames of a block: their classes as they are now, and whether each would be
   /// kept by them. After decide().
   void look_again(Pfn block, std::span<pages::ClassByte> classes, std::span<std::byte> kept) const;
@@ -81,8 +89,11 @@ class DumpPlan {
   void plan_all();
   void plan_by_class();
   void keep_all(SecondBitmap& second);
+  void keep_memory(Pfn first, std::span<std::byte> kept) const;
   void keep_by_class(SecondBitmap& second, DumpResult& result);
+  void leave_out_map(SecondBitmap& second, DumpResult& result);
   Block& block_of(Pfn first);
+  void decide_again(Pfn first, std::span<std::byte> kept) const;
   void leave_out_own(Pfn first, std::span<std::byte> kept, DumpResult& result) const;
 
   const kernel::Session& session_;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "arch/x86_64/paging.h"
 #include "base/error.h"
 
 namespace kvista::dump {
@@ -69,6 +70,40 @@ std::vector<VirtRange> kernel_image(const kernel::Session& session) {
   return whole ? std::vector{*whole} : std::vector<VirtRange>{};
 }
 
+uint64_t unit_size(const kernel::Session& session) {
+  const kernel::Path path{kernel::Path::Step::name, "pcpu_unit_size", 0, nullptr};
+  const auto at = address_of(session.symbols(), path.name);
+  const uint64_t size = at ? session.read_number(*at, sizeof(int32_t), &path) : 0;
+  constexpr uint64_t kMost = uint64_t{64} << 20;  // a unit is 2 MiB or less; more is damage
+  return size > kMost ? 0 : size;
+}
+
+// The first chunk: the kernel's own per-CPU variables, and what it allocated early (mm/percpu.c). Others are
+// allocated as pages, and their struct pages say so.
+std::vector<VirtRange> per_cpu_memory(const kernel::Session& session) {
+  std::vector<VirtRange> ranges;
+  try {
+    const auto start = address_of(session.symbols(), "__per_cpu_start");
+    const uint64_t size = unit_size(session);
+    if (!start || size == 0) return {};
+    for (const unsigned cpu : session.possible_cpus()) {
+      const VirtAddr unit = *start + session.per_cpu_offset(cpu);
+      ranges.push_back({unit, unit + (size - 1)});
+    }
+  } catch (const Error&) {
+    // Not all of it can be found.
+  }
+  return ranges;
+}
+
+void add_page_tables(const machine::AddressSpace& space, std::vector<PhysRange>& ranges) {
+  try {
+    space.for_each_table([&](PhysAddr table) { ranges.push_back({table, arch::x86_64::kPageSize}); });
+  } catch (const FormatError&) {
+    // They loop: what was found until then.
+  }
+}
+
 std::vector<PhysRange> joined(std::vector<PhysRange> ranges) {
   std::sort(ranges.begin(), ranges.end());
   std::vector<PhysRange> result;
@@ -92,7 +127,9 @@ std::vector<PhysRange> protected_memory(const kernel::Session& session, const pa
     constexpr size_t kMany = 4096;
     if (ranges.size() > kMany) ranges = joined(std::move(ranges));
   };
+  add_page_tables(session.space(), ranges);
   for (const VirtRange& range : kernel_image(session)) add(range);
+  for (const VirtRange& range : per_cpu_memory(session)) add(range);
   for (const pages::Section& section : map.sections)
     add({section.map, section.map + (map.frames() * map.struct_size - 1)});
   return joined(std::move(ranges));

@@ -9,8 +9,8 @@
 
 namespace kvista::dump {
 
-/// The kernel image, less what is given back after boot, and the memory map: sorted and disjoint. What cannot
-/// be found is left out.
+/// The kernel image, less what is given back after boot, the memory map, the kernel's page tables, and the
+/// per-CPU memory that it booted with: sorted and disjoint. What cannot be found is left out.
 std::vector<PhysRange> protected_memory(const kernel::Session& session, const pages::MemoryMap& map);
 
 }  // namespace kvista::dump

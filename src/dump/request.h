@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "codec/codec.h"
 #include "dump/erased_ranges.h"
+#include "dump/memory_share.h"
 #include "dump/output.h"
 #include "kvista/image.h"
 #include "kvista/page_class.h"
@@ -39,6 +40,9 @@ struct DumpRequest {
   std::optional<codec::Codec> codec;  ///< none: pages are stored as they are
   std::optional<int> compression;     ///< the codec's level; nothing: its fastest
   unsigned threads = 1;
+  bool leave_out_map = false;  ///< the memory map of pages that are left out, too (makedumpfile's -e)
+  std::optional<uint64_t> memory_limit;    ///< bytes; nothing: what the threads need
+  MemoryShare memory;                      ///< by that limit; write_dump() fills it
   std::optional<std::string> erase_rules;  ///< a file that says what is erased (docs/erase.md)
   Erasure erasure;                         ///< what that is: write_dump() finds it by the rules
   uint64_t timestamp = 0;                  ///< when the dump is taken, seconds since 1970
@@ -79,6 +83,7 @@ struct DumpResult : PageCounts {
   uint64_t written = 0;                                    ///< pages that it holds
   uint64_t zeros = 0;                                      ///< of them, how many share the page of zeros
   std::array<uint64_t, image::kPageStateCount> missing{};  ///< planned, and not to be read, by why
+  uint64_t map_pages = 0;                                  ///< pages of memory map that are left out for that
   uint64_t own = 0;      ///< of a running kernel: pages of this process, which are left out
   uint64_t changed = 0;  ///< of a running kernel: pages that were to be saved, and changed what they are for
   uint64_t bytes = 0;    ///< how large the dump is

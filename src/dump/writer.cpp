@@ -25,27 +25,25 @@ void check_live(const DumpRequest& request) {
     throw Unsupported(
         "dumps of the running kernel are kdump-compressed; kvista convert -E makes them ELF core files");
   if (request.outputs.size() > 1) throw Unsupported("dumps of the running kernel are not split");
+  if (request.leave_out_map)
+    throw Unsupported("the memory map of the running kernel changes meanwhile: it is saved whole");
   if (request.every_page)
     throw Unsupported("the running kernel is no dump that could be converted: kvista dump saves it");
 }
 
-DumpResult write_all(const kernel::Session& session, const DumpRequest& request) {
-  DumpPlan plan(session, request);
-  return request.format == Format::elf ? write_elf(plan, request) : write_kdump(plan, request);
-}
-
 }  // namespace
 
-DumpResult write_dump(const kernel::Session& session, const DumpRequest& request) {
-  if (session.image().traits().live) check_live(request);
-  if (!request.erase_rules) return write_all(session, request);
-  DumpRequest with_erasure = request;
-  with_erasure.erasure = find_erased(session, *request.erase_rules);
-  const Erasure& erasure = with_erasure.erasure;
-  DumpResult result = write_all(session, with_erasure);
-  result.erased_places = erasure.places;
-  result.erased_bytes = erasure.ranges.bytes();
-  if (erasure.places == 0)
+DumpResult write_dump(const kernel::Session& session, const DumpRequest& asked) {
+  if (session.image().traits().live) check_live(asked);
+  DumpRequest request = asked;
+  request.memory = share_memory(asked.memory_limit, asked.threads);
+  request.threads = request.memory.threads;
+  if (request.erase_rules) request.erasure = find_erased(session, *request.erase_rules);
+  DumpPlan plan(session, request);
+  DumpResult result = request.format == Format::elf ? write_elf(plan, request) : write_kdump(plan, request);
+  result.erased_places = request.erasure.places;
+  result.erased_bytes = request.erasure.ranges.bytes();
+  if (request.erase_rules && result.erased_places == 0)
     result.warnings.push_back(
         fmt::format("{}: its rules name nothing that could be erased", *request.erase_rules));
   return result;

@@ -180,7 +180,8 @@ class KdumpImage final : public MemoryImage {
   void add_status_warnings(const KdumpHeader& header) {
     if ((header.status & kKdumpIncomplete) != 0)
       warnings_.emplace_back("the dump is incomplete: its writer ran out of room, and pages are lost");
-    if ((header.status & kKdumpExcludedVmemmap) != 0)
+    traits_.lacks_memory_map = (header.status & kKdumpExcludedVmemmap) != 0;
+    if (traits_.lacks_memory_map)
       warnings_.emplace_back("the dump lacks the struct pages of pages that were left out (makedumpfile -e)");
   }
 

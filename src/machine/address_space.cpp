@@ -46,6 +46,20 @@ class LeafScan {
   }
   size_t missing_tables() const { return missing_; }
 
+  // All tables. Those of the lowest level are known from what points to them, and not read.
+  void visit_tables(PhysAddr table_at, unsigned level, const std::function<void(PhysAddr)>& visit) {
+    visit(table_at);
+    if (level == 1) return;
+    check_loop(table_at, level);
+    Table table;
+    if (image_.read(table_at, table).done != table.size()) return;
+    for (unsigned i = 0; i < kEntriesPerTable; ++i) {
+      const Entry entry =
+          decode_entry(load<uint64_t>(&table.at(size_t{i} * 8), ByteOrder::little), level, paging_);
+      if (entry.kind == EntryKind::table) visit_tables(entry.target, level - 1, visit);
+    }
+  }
+
  private:
   // 8 TiB in pages of 4 KiB. An image can claim any amount of memory: this bounds the time that a loop takes.
   static constexpr uint64_t kMostTables = uint64_t{1} << 22;
@@ -195,6 +209,10 @@ size_t AddressSpace::for_each_page(VirtRange range, const std::function<bool(con
   LeafScan scan(*image_, paging_, range);
   scan.run(root_, [&](const Mapping& leaf) { return visit(clip(leaf, range)); });
   return scan.missing_tables();
+}
+
+void AddressSpace::for_each_table(const std::function<void(PhysAddr)>& visit) const {
+  LeafScan(*image_, paging_, {VirtAddr{0}, VirtAddr{UINT64_MAX}}).visit_tables(root_, paging_.levels, visit);
 }
 
 std::vector<Mapping> AddressSpace::mappings(VirtRange range, size_t* missing_tables) const {

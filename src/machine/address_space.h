@@ -55,6 +55,8 @@ class AddressSpace {
   /// no. Reads each page table once. Throws FormatError where there are more page tables than the image has
   /// pages (a loop). Returns how many page tables were passed over because they are not in the image.
   size_t for_each_page(VirtRange range, const std::function<bool(const Mapping&)>& visit) const;
+  /// Visits every page table below the root, and the root. Throws as for_each_page().
+  void for_each_table(const std::function<void(PhysAddr)>& visit) const;
   /// All mapped runs in `range`, joined where they touch in both spaces.
   std::vector<Mapping> mappings(VirtRange range, size_t* missing_tables = nullptr) const;
   /// The first mapped page in `range`, found by descending only where something is mapped.

@@ -35,14 +35,19 @@ class Saving:
     """One way to save a dump."""
 
     cpus: int
-    arguments: str
+    arguments: str = ""
+    available_mib: int | None = None
+    """So much memory at most is available then."""
+    kdump_tools: bool = False
+    """Debian's own script saves it, which takes kvista for makedumpfile."""
 
 
 SAVINGS = {
-    "lzo": Saving(1, "-l -d 31"),
+    "lzo": Saving(1, "-l -d 31", available_mib=64),
     "zstd": Saving(2, "-z -d 31 --threads 2"),
     "stream": Saving(2, "-F -c -d 31"),
     "elf": Saving(1, "-E -d 31"),
+    "kdump-tools": Saving(1, kdump_tools=True),
 }
 
 
@@ -52,6 +57,32 @@ def compiled(name: str, into: Path) -> bytes:
     command = [lab.need_tool("gcc", "gcc"), "-static", "-O2", "-Wall", "-Wextra", "-Werror"]
     lab.run([*command, "-o", str(program), str(PARTS / f"{name}.c")], f"compiling {name}.c")
     return program.read_bytes()
+
+
+def debian_files(suite: str) -> dict[str, bytes]:
+    """What Debian's kdump-tools needs to save a crash, from the suite's packages."""
+    cache = lab.cache_dir()
+    root = cache / "kdump-tools" / suite
+    state = cache / "apt" / f"amd64-{suite}"
+    with lab.locked(state / "fetch.lock"):
+        if not (root / "done").exists():
+            apt = kernels.Apt(state, suite)
+            apt.update()
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir(parents=True)
+            # The functions that init scripts share moved from lsb-base (Debian 13).
+            for package in ("kdump-tools", "lsb-base" if suite in ("bullseye", "bookworm") else "sysvinit-utils"):
+                apt("apt-get", "download", package, cwd=root)
+            for deb in root.glob("*.deb"):
+                lab.run([lab.need_tool("dpkg-deb", "dpkg"), "-x", str(deb), str(root)], f"unpacking {deb.name}")
+            (root / "done").touch()
+    found = {}
+    for name in ("usr/sbin/kdump-config", "lib/lsb/init-functions", "usr/lib/lsb/init-functions"):
+        if (root / name).is_file():
+            found[name.removeprefix("usr/")] = (root / name).read_bytes()
+    if len(found) != 2:
+        raise lab.LabError(f"kdump-tools of Debian {suite} has other files than expected: {sorted(found)}")
+    return found
 
 
 def crash_initramfs(kernel: kernels.Kernel, binary: Path, saving: Saving) -> bytes:
@@ -65,7 +96,18 @@ def crash_initramfs(kernel: kernels.Kernel, binary: Path, saving: Saving) -> byt
     archive.file("bin/kvista", initramfs.static_program(binary, "kvista for the crash kernel"), 0o755)
     for number, (name, data) in enumerate(initramfs.module_files(kernel, ("virtio_pci", "virtio_blk"))):
         archive.file(f"lab/modules/{number:02d}-{name}.ko", data)
-    archive.file("lab/settings", f"arguments='-f {saving.arguments} --json'\ntarget=scratch\n".encode())
+    settings = {"arguments": f"-f {saving.arguments} --json", "target": "scratch"}
+    if saving.available_mib:
+        settings["available"] = str(saving.available_mib << 10)
+    if saving.kdump_tools:
+        settings["kdump_tools"] = "yes"
+        archive.add("bin/makedumpfile", 0o120777, b"kvista")
+        for folder in ("etc", "etc/default", "lib", "lib/lsb", "sbin", "var", "var/crash"):
+            archive.directory(folder)
+        archive.file("etc/default/kdump-tools", b"USE_KDUMP=1\n")
+        for name, data in debian_files(kernel.suite).items():
+            archive.file(name, data, 0o755)
+    archive.file("lab/settings", "".join(f"{name}='{value}'\n" for name, value in settings.items()).encode())
     return archive.finish()
 
 
@@ -118,15 +160,44 @@ def kib_of(name: str, path: Path) -> int:
     return int(match[1])
 
 
-def check_saving(into: Path, saving: Saving) -> list[str]:
+def saved(into: Path, program: Path, saving: Saving) -> dict[str, object]:
+    """How many pages were saved, by the report of who saved them; Debian's script has none, so by the dump itself."""
+    if not saving.kdump_tools:
+        report = kvista.Report((into / "after" / "stdout").read_text("utf-8"), "kvista dump in the crash kernel")
+        return report.table("dump")[0]
+    row = kvista.run(program, "verify", str(into / "dump"), statuses=(0, 1)).table("verify")[0]
+    return {
+        "saved": row["good"],
+        "frames": row["frames"],
+        "lost": row["lost"],
+        "complete": row["whole"],
+        "format": row["format"],
+    }
+
+
+def check_debian(into: Path) -> list[str]:
+    """What Debian's script leaves: the log and the dump, each with the time in its name."""
+    after = into / "after"
+    files = (after / "files").read_text("utf-8").split()
+    wanted = [rf"\./(\d{{12}})/{name}\.\1" for name in ("dmesg", "dump")]
+    problems = []
+    if len(files) != len(wanted) or not all(re.fullmatch(one, found) for one, found in zip(wanted, files, strict=True)):
+        problems.append(f"The script left {files}.")
+    log = (after / "dmesg").read_text("utf-8", "replace")
+    if "lab: the last message" not in log:
+        problems.append(f"The log that it saved, of {len(log.splitlines())} lines, lacks the last message.")
+    print(f"  kdump-tools left {' and '.join(files)}, {len(log.splitlines())} lines of the log")
+    return problems
+
+
+def check_saving(into: Path, program: Path, saving: Saving) -> list[str]:
     """That kvista saved everything, in little memory."""
     after = into / "after"
     errors = (after / "stderr").read_text("utf-8", "replace")
     status = (after / "status").read_text("utf-8").strip()
     if status != "0":
         return [f"kvista dump ended with status {status} in the crash kernel: {errors.strip()[-600:]}"]
-    report = kvista.Report((after / "stdout").read_text("utf-8"), "kvista dump in the crash kernel")
-    row = report.table("dump")[0]
+    row = saved(into, program, saving)
     peak = kib_of("VmHWM", after / "memory")
     free = kib_of("MemAvailable", after / "meminfo")
     start, end = map(float, (after / "times").read_text("utf-8").split())
@@ -136,6 +207,8 @@ def check_saving(into: Path, saving: Saving) -> list[str]:
         f" {peak / 1024:.1f} MiB of memory ({free >> 10} MiB were available)"
     )
     problems = [f"{row['lost']} pages are lost."] if row["lost"] or not row["complete"] else []
+    if saving.available_mib and free > saving.available_mib << 10:
+        problems.append(f"{free} KiB of memory were available, and {saving.available_mib} MiB should have been at most.")
     if int(cpus) != saving.cpus:
         problems.append(f"The crash kernel has {cpus} CPUs and not {saving.cpus}.")
     if row["saved"] < LEAST_PAGES:
@@ -145,9 +218,8 @@ def check_saving(into: Path, saving: Saving) -> list[str]:
     return problems
 
 
-def check_memory(into: Path) -> list[str]:
+def check_memory(into: Path, program: Path, saving: Saving) -> list[str]:
     """That the dump speaks of all the memory that the kernel had, less the crash kernel's."""
-    report = kvista.Report((into / "after" / "stdout").read_text("utf-8"), "kvista dump in the crash kernel")
     frames: set[int] = set()
     reserved: set[int] = set()
     for line in (into / "before" / "iomem").read_text("utf-8").splitlines():
@@ -161,7 +233,7 @@ def check_memory(into: Path) -> list[str]:
         elif match[3] == "Crash kernel":
             reserved.update(pages)
     expected = len(frames - reserved)
-    found = report.table("dump")[0]["frames"]
+    found = saved(into, program, saving)["frames"]
     print(f"  {found} pages of memory, {expected} by /proc/iomem")
     # The first MiB has parts that are RAM and not System RAM.
     return [] if abs(found - expected) <= 256 else [f"The dump has {found} pages of memory, /proc/iomem {expected}."]
@@ -247,8 +319,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kvista-crash-") as folder:
         into = _made(arguments.keep) if arguments.keep else Path(folder)
         crash(arguments.suite, saving, arguments.static, into)
-        trial.step("the crash kernel saved the dump", lambda: check_saving(into, saving))
-        trial.step("all memory is in it", lambda: check_memory(into))
+        trial.step("the crash kernel saved the dump", lambda: check_saving(into, arguments.kvista, saving))
+        if saving.kdump_tools:
+            trial.step("what Debian's kdump-tools left", lambda: check_debian(into))
+        trial.step("all memory is in it", lambda: check_memory(into, arguments.kvista, saving))
         trial.step("what it is", lambda: check_info(into, arguments.kvista))
         trial.step("the log", lambda: check_log(into, arguments.kvista))
         trial.step("tasks", lambda: check_tasks(into, arguments.kvista))

@@ -14,6 +14,7 @@ namespace kvista::dump {
 namespace {
 
 constexpr uint64_t kFrames = 4096;
+constexpr uint64_t kMost = 256;  // pages of a chunk
 
 /// A bitmap of blocks, in each of which another part of the frames is kept: none, few, most, all.
 class ChunkQueues : public testing::Test {
@@ -41,13 +42,13 @@ class ChunkQueues : public testing::Test {
     return frames;
   }
 
-  SecondBitmap bitmap_{nullptr, 0, 16 * kFrames / 8};
+  SecondBitmap bitmap_{{nullptr, 0, UINT64_MAX, {}}, 16 * kFrames / 8};
   std::vector<Pfn> blocks_;
   std::set<uint64_t> kept_;
 };
 
 TEST_F(ChunkQueues, HandOutEachFrameThatIsKeptOnceAndInOrder) {
-  ChunkQueue queue(bitmap_, blocks_, kFrames);
+  ChunkQueue queue(bitmap_, blocks_, kFrames, kMost);
   std::vector<std::byte> room;
   std::vector<uint64_t> frames;
   size_t number = 0;
@@ -55,7 +56,7 @@ TEST_F(ChunkQueues, HandOutEachFrameThatIsKeptOnceAndInOrder) {
     EXPECT_EQ(chunk->number, number++);
     const auto some = frames_of(*chunk);
     EXPECT_FALSE(some.empty());
-    EXPECT_LE(some.size(), kChunkPages);
+    EXPECT_LE(some.size(), kMost);
     frames.insert(frames.end(), some.begin(), some.end());
   }
   EXPECT_EQ(frames, std::vector<uint64_t>(kept_.begin(), kept_.end()));
@@ -63,16 +64,33 @@ TEST_F(ChunkQueues, HandOutEachFrameThatIsKeptOnceAndInOrder) {
 }
 
 TEST_F(ChunkQueues, FillChunksWhateverPartIsKept) {
-  ChunkQueue queue(bitmap_, blocks_, kFrames);
+  ChunkQueue queue(bitmap_, blocks_, kFrames, kMost);
   std::vector<std::byte> room;
   size_t chunks = 0;
   while (queue.next(room)) ++chunks;
   // A word more would have been too much; each block ends one.
-  EXPECT_LE(chunks, kept_.size() / (kChunkPages - kWordBits) + blocks_.size());
+  EXPECT_LE(chunks, kept_.size() / (kMost - kWordBits) + blocks_.size());
+}
+
+// Large pages: a word of frames is more than a chunk.
+TEST_F(ChunkQueues, TakeWordsApart) {
+  for (const uint64_t most : {1U, 16U, 63U}) {
+    ChunkQueue queue(bitmap_, blocks_, kFrames, most);
+    std::vector<std::byte> room;
+    std::vector<uint64_t> frames;
+    while (const auto chunk = queue.next(room)) {
+      const auto some = frames_of(*chunk);
+      EXPECT_FALSE(some.empty());
+      EXPECT_LE(some.size(), most);
+      EXPECT_EQ(chunk->index, frames.size());
+      frames.insert(frames.end(), some.begin(), some.end());
+    }
+    EXPECT_EQ(frames, std::vector<uint64_t>(kept_.begin(), kept_.end()));
+  }
 }
 
 TEST_F(ChunkQueues, GiveThreadsDifferentChunks) {
-  ChunkQueue queue(bitmap_, blocks_, kFrames);
+  ChunkQueue queue(bitmap_, blocks_, kFrames, kMost);
   std::mutex mutex;
   std::map<size_t, std::vector<uint64_t>> found;
   parallel_for(4, 4, [&](size_t, unsigned) {
@@ -90,7 +108,7 @@ TEST_F(ChunkQueues, GiveThreadsDifferentChunks) {
 TEST_F(ChunkQueues, HandOutAPartOfTheFrames) {
   const Pfn first{3 * kFrames / 2 + 17};
   const Pfn end{9 * kFrames + 5};
-  ChunkQueue queue(bitmap_, blocks_, kFrames, first, end);
+  ChunkQueue queue(bitmap_, blocks_, kFrames, kMost, first, end);
   std::vector<std::byte> room;
   std::vector<uint64_t> frames;
   while (const auto chunk = queue.next(room)) {
@@ -102,8 +120,8 @@ TEST_F(ChunkQueues, HandOutAPartOfTheFrames) {
 
 TEST_F(ChunkQueues, OfNothingAreEmpty) {
   std::vector<std::byte> room;
-  EXPECT_FALSE(ChunkQueue(bitmap_, {}, kFrames).next(room));
-  EXPECT_FALSE(ChunkQueue(bitmap_, {Pfn{kFrames}}, kFrames).next(room));
+  EXPECT_FALSE(ChunkQueue(bitmap_, {}, kFrames, kMost).next(room));
+  EXPECT_FALSE(ChunkQueue(bitmap_, {Pfn{kFrames}}, kFrames, kMost).next(room));
 }
 
 }  // namespace

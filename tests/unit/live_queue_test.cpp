@@ -133,7 +133,7 @@ TEST_F(LiveDumps, CopyTablesFirstAndEachFrameOnce) {
   const kernel::Session running = session();
   const DumpRequest wanted = request(0);
   DumpPlan plan(running, wanted);
-  SecondBitmap second(nullptr, 0, (plan.end().value + 63) / 64 * 8);
+  SecondBitmap second({nullptr, 0, UINT64_MAX, {}}, (plan.end().value + 63) / 64 * 8);
   DumpResult result;
   plan.decide(second, result);
   std::vector<uint64_t> kept;  // in the order of their pages in the dump
