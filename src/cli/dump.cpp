@@ -65,6 +65,10 @@ TableSpec summary_spec() {
         "of an ELF core file: pages that are left out, and have room in it all the same, because "
         "segments are "
         "scarce"},
+       {"erased_places", "erased", Type::integer, "places",
+        "with --erase: how many places in memory the rules name"},
+       {"erased_bytes", "bytes erased", Type::integer, "bytes",
+        "with --erase: of memory, each counted once, whether its page is in the dump or not"},
        {"bytes", "size", Type::integer, "bytes", "where the dump ends in the file"},
        {"bytes_most", "size at most", Type::integer, "bytes",
         "with --dry-run: how large it can be, if no page compresses and none is zero"},
@@ -179,6 +183,7 @@ void add_missing_pages(const image::MemoryImage& image, const DumpResult& result
 
 Row summary_of(const DumpRequest& request, const DumpResult& result, bool live) {
   const bool dry = request.dry_run;
+  const bool erases = request.erase_rules.has_value();
   const auto unless_dry = [&](Cell cell) { return dry ? Cell{} : std::move(cell); };
   return {fmt::format("{}", fmt::join(request.outputs, " ")),
           dump::describe_format(request),
@@ -194,6 +199,8 @@ Row summary_of(const DumpRequest& request, const DumpResult& result, bool live) 
           live ? Cell(result.own) : Cell{},
           live ? unless_dry(result.changed) : Cell{},
           request.format == Format::elf ? Cell(result.joined) : Cell{},
+          erases ? Cell(result.erased_places) : Cell{},
+          erases ? Cell(result.erased_bytes) : Cell{},
           unless_dry(result.bytes),
           dry ? Cell(result.most_bytes) : Cell{},
           unless_dry(result.lost() == 0 && result.failure.empty())};
@@ -218,6 +225,7 @@ DumpRequest request_of(const Invocation& invocation) {
   set_levels(invocation.value("--level").value_or("0"), "--level", request);
   if (const auto limit = invocation.value("--limit")) request.limit = size_of(*limit, "--limit");
   request.dry_run = invocation.flag("--dry-run");
+  request.erase_rules = invocation.value("--erase");
   request.max_segments = number_option(invocation, "--max-segments", 1, kMostSegments, kUsualSegments);
   request.threads = threads_option(invocation);
   request.leave_out_map = invocation.flag("-e");
@@ -344,6 +352,9 @@ std::vector<OptionSpec> dump_options() {
        "leave out the memory map of pages that are left out, too: 16 GiB of a TiB, but what was left out is "
        "not known any more"},
       {"--dry-run", "", "only count the pages that the dump would hold; nothing is written"},
+      {"--erase", "FILE",
+       "overwrite what the rules in this file name (docs/erase.md; makedumpfile.conf is taken too). A rule "
+       "that cannot be followed refuses the whole dump"},
       {"--elf", "", "an ELF core file, not compressed, and not kdump-compressed", false, 'E'},
       {"--max-segments", "N", "of an ELF core file; 1 to 65533, default: 60000"},
       {"--flattened", "", "as a stream that becomes a dump (makedumpfile -R); to standard output without OUT",
@@ -368,7 +379,9 @@ Command make_dump() {
       "dump",
       "save a kernel's memory, without the pages that are not wanted",
       "kvista dump -d 31 /proc/vmcore /var/crash/dump\n  save what the kernel itself had in memory when it "
-      "crashed",
+      "crashed; with --erase FILE, and in FILE the line `erase init_uts_ns.name.nodename`, but for its "
+      "host's "
+      "name",
       {{"IN", "the image: /proc/vmcore, or a dump in any format that is read; with -c it is left out"},
        {"OUT", "the file to write; it must not exist", false, {}, true}},
       dump_options(),

@@ -191,6 +191,7 @@ DumpRequest request_of(const Arguments& arguments) {
   request.overwrite = arguments.has("-f");
   request.leave_out_map = arguments.has("-e");
   request.dry_run = arguments.has("--dry-run");
+  request.erase_rules = arguments.value("--config");
   set_levels(arguments.value("-d").value_or("0"), "-d", request);
   if (const auto limit = arguments.value("-L")) request.limit = size_of(*limit, "-L");
   const unsigned threads = number_of(arguments, "--num-threads", kMostThreads, 0);
@@ -296,6 +297,8 @@ const Mode& check_command_line(const Arguments& arguments, const Talk& talk) {
   const Mode& mode = mode_of(arguments);
   if (arguments.has("--dry-run") && mode.run != save)
     throw UsageError(fmt::format("--dry-run is for dumps, not for {}", mode.option));
+  if (arguments.has("--config") && mode.run != save && mode.run != reassemble)
+    throw UsageError(fmt::format("--config is for dumps: with {} nothing is erased", mode.option));
   return mode;
 }
 

@@ -45,7 +45,7 @@ void copy_chunks(const DumpPlan& plan, const DumpRequest& request, Queue& queue,
   parallel_for(threads, threads, [&](size_t, unsigned) {
     try {
       PageCopier copier(plan.image(), request.codec, compression_level(request), plan.page_shift(),
-                        plan.chunk_pages());
+                        plan.chunk_pages(), request.erasure.ranges);
       auto copy = copy_of();
       std::vector<std::byte> bits;
       while (const auto next = queue.next(bits)) {

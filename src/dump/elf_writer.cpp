@@ -68,7 +68,7 @@ class ElfWriter {
     const unsigned word = core_.word_size;
     layout_.headers_at = image::elf_header_size(word) + image::program_header_size(word);
     notes_at_ = round_up(layout_.headers_at + segments * image::program_header_size(word), 8);
-    if (const auto erased = eraseinfo_of(plan_.image()); !erased.empty())
+    if (const auto erased = eraseinfo_of(plan_.image(), request_.erasure.record); !erased.empty())
       eraseinfo_note_ = note_bytes(kEraseinfo, 0, erased, core_.byte_order);
     memory_.reserve(plan_.memory().size());
     for (const PhysRange& range : plan_.memory()) memory_.push_back({range, PageState::present});

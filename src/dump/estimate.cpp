@@ -54,7 +54,9 @@ void read(const image::MemoryImage& image, const DumpRequest& request, std::vect
   std::vector<std::unique_ptr<PageCopier>> copiers(threads);
   parallel_for((readings.size() + kAtOnce - 1) / kAtOnce, threads, [&](size_t item, unsigned worker) {
     auto& copier = copiers.at(worker);
-    if (!copier) copier = std::make_unique<PageCopier>(image, request.codec, level, kPageShift, 1);
+    if (!copier)
+      copier =
+          std::make_unique<PageCopier>(image, request.codec, level, kPageShift, 1, request.erasure.ranges);
     constexpr std::array<std::byte, 8> kFirst{std::byte{1}};
     CopiedChunk one;
     for (size_t i = item * kAtOnce; i < std::min(readings.size(), (item + 1) * kAtOnce); ++i) {

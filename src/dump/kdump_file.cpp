@@ -126,7 +126,9 @@ DumpResult KdumpFile::write_pages(const DumpRequest& request, const SecondBitmap
           result);
     pages->flush();
     // Eraseinfo is the first part's.
-    close(pages->end(), part.first == Pfn{0});
+    const bool is_first = part.first == Pfn{0};
+    close(pages->end(),
+          is_first ? eraseinfo_of(plan_.image(), request.erasure.record) : std::vector<std::byte>());
   } catch (const OutputFailed& error) {
     result.set_failure(error);
   }
@@ -139,8 +141,8 @@ DumpResult KdumpFile::write_pages(const DumpRequest& request, const SecondBitmap
   return result;
 }
 
-void KdumpFile::close(uint64_t pages_end, bool has_eraseinfo) {
-  if (const auto erased = eraseinfo_of(plan_.image()); has_eraseinfo && !erased.empty()) {
+void KdumpFile::close(uint64_t pages_end, std::span<const std::byte> erased) {
+  if (!erased.empty()) {
     header_.eraseinfo = {pages_end, erased.size()};
     output_->write(header_.eraseinfo.offset, erased);
   }

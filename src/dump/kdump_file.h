@@ -1,7 +1,9 @@
 // One kdump-compressed file: a whole dump, or a part of a split one.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "dump/output.h"
@@ -40,7 +42,7 @@ class KdumpFile {
   void fill_header(const DumpRequest& request);
   void write_header() { output_->write(0, image::kdump_header_bytes(header_)); }
   uint64_t second_bitmap_at() const { return header_.bitmaps_at() + header_.bitmap_size(); }
-  void close(uint64_t pages_end, bool has_eraseinfo);
+  void close(uint64_t pages_end, std::span<const std::byte> erased);
 
   const DumpPlan& plan_;
   bool flattened_;

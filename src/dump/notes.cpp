@@ -103,10 +103,17 @@ void Notes::write(Output& output, uint64_t offset, uint64_t live_until) const {
   }
 }
 
-std::vector<std::byte> eraseinfo_of(const image::MemoryImage& image) {
+std::vector<std::byte> eraseinfo_of(const image::MemoryImage& image, std::string_view record) {
+  std::vector<std::byte> info;
   for (const image::Note& note : image.notes())
-    if (note.name == kEraseinfo) return image.read_note(note, kMostNote);
-  return {};
+    if (note.name == kEraseinfo && info.empty()) info = image.read_note(note, kMostNote);
+  if (record.empty()) return info;
+  // What it ends with may be no end of a line.
+  while (!info.empty() && info.back() == std::byte{0}) info.pop_back();
+  if (!info.empty() && info.back() != std::byte{'\n'}) info.push_back(std::byte{'\n'});
+  const auto more = std::as_bytes(std::span(record));
+  info.insert(info.end(), more.begin(), more.end());
+  return info;
 }
 
 }  // namespace kvista::dump

@@ -53,7 +53,7 @@ class Notes {
 };
 
 inline constexpr std::string_view kEraseinfo = "ERASEINFO";
-/// What the source says was erased in it; empty where that is nothing.
-std::vector<std::byte> eraseinfo_of(const image::MemoryImage& image);
+/// What the source says was erased in it, and behind it `record`: what is erased now. Empty where both are.
+std::vector<std::byte> eraseinfo_of(const image::MemoryImage& image, std::string_view record);
 
 }  // namespace kvista::dump

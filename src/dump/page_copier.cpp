@@ -14,11 +14,12 @@ constexpr uint64_t kMostAtOnce = 64;
 }  // namespace
 
 PageCopier::PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
-                       unsigned page_shift, uint64_t chunk_pages)
+                       unsigned page_shift, uint64_t chunk_pages, const ErasedRanges& erased)
     : image_(image),
       compressor_(codec ? codec::make_compressor(*codec, level) : nullptr),
       page_shift_(page_shift),
       chunk_pages_(chunk_pages),
+      erased_(erased),
       bound_(compressor_ ? compressor_->bound(size_t{1} << page_shift) : size_t{1} << page_shift) {}
 
 void PageCopier::copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& chunk) {
@@ -37,20 +38,39 @@ void PageCopier::copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& c
 void PageCopier::copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk) {
   const size_t page_size = size_t{1} << page_shift_;
   for (uint64_t done = 0; done < count;) {
-    const auto view = image_.view(phys_of(pfn + done, page_shift_), (count - done) << page_shift_, window_);
+    const PhysAddr at = phys_of(pfn + done, page_shift_);
+    const auto view = image_.view(at, (count - done) << page_shift_, window_);
     const uint64_t got = view.bytes.size() >> page_shift_;
-    for (uint64_t i = 0; i < got; ++i) add_page(view.bytes.subspan(i << page_shift_, page_size), chunk);
+    if (erased_.within({at, got << page_shift_}).empty())
+      for (uint64_t i = 0; i < got; ++i) add_page(view.bytes.subspan(i << page_shift_, page_size), chunk);
+    else
+      add_erased(at, view.bytes.first(got << page_shift_), chunk);
     done += got;
     if (done == count) return;
     // The next page is not there; go on behind it. A state of "present" means no progress: nothing was read.
     const auto state = view.state == image::PageState::present ? image::PageState::unreadable : view.state;
     if (state == image::PageState::zero_elided) {
-      chunk.pages.push_back({CopiedPage::Kind::zero, 0});
+      const PhysAddr zeros = phys_of(pfn + done, page_shift_);
+      if (erased_.within({zeros, page_size}).empty())
+        chunk.pages.push_back({CopiedPage::Kind::zero, 0});
+      else
+        add_erased(zeros, std::vector<std::byte>(page_size), chunk);
     } else {
       ++chunk.missing.at(static_cast<size_t>(state));
       chunk.pages.push_back({CopiedPage::Kind::missing, 0});
     }
     ++done;
+  }
+}
+
+// Pages are the source's own, or a window of it: each is copied before it is overwritten.
+void PageCopier::add_erased(PhysAddr at, std::span<const std::byte> pages, CopiedChunk& chunk) {
+  const size_t page_size = size_t{1} << page_shift_;
+  for (size_t done = 0; done < pages.size(); done += page_size) {
+    const auto page = pages.subspan(done, page_size);
+    page_.assign(page.begin(), page.end());
+    erased_.apply(at + done, page_);
+    add_page(page_, chunk);
   }
 }
 

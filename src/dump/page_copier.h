@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "codec/compress.h"
+#include "dump/erased_ranges.h"
 #include "image/memory_image.h"
 
 namespace kvista::dump {
@@ -44,9 +45,9 @@ struct CopiedChunk {
 /// Copies for one thread.
 class PageCopier {
  public:
-  /// Without a codec pages are copied as they are.
+  /// Without a codec pages are copied as they are, but for what `erased` overwrites.
   PageCopier(const image::MemoryImage& image, std::optional<codec::Codec> codec, int level,
-             unsigned page_shift, uint64_t chunk_pages);
+             unsigned page_shift, uint64_t chunk_pages, const ErasedRanges& erased);
 
   /// The pages whose bits are set, as many as a chunk has at most, of the frames from `first` on, in place of
   /// what `chunk` held.
@@ -54,13 +55,16 @@ class PageCopier {
 
  private:
   void copy_run(Pfn pfn, uint64_t count, CopiedChunk& chunk);
+  void add_erased(PhysAddr at, std::span<const std::byte> pages, CopiedChunk& chunk);
   void add_page(std::span<const std::byte> page, CopiedChunk& chunk);
 
   const image::MemoryImage& image_;
   std::unique_ptr<codec::Compressor> compressor_;
   unsigned page_shift_;
   uint64_t chunk_pages_;
-  size_t bound_;  // of a page's bytes, compressed or not, while it is made
+  const ErasedRanges& erased_;
+  std::vector<std::byte> page_;  // one that is overwritten
+  size_t bound_;                 // of a page's bytes, compressed or not, while it is made
   image::Window window_;
 };
 

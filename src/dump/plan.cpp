@@ -49,6 +49,20 @@ unsigned page_shift_of(const kernel::Session& session) {
   return static_cast<unsigned>(std::countr_zero(size));
 }
 
+// A kdump header has them once more: what is erased in memory does not stand there either.
+std::array<std::string, 6> header_fields(const machine::Utsname& uts, const ErasedRanges& erased) {
+  std::array<std::string, 6> fields = uts.fields;
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const PhysRange where{uts.at + i * machine::kUtsField, machine::kUtsField};
+    if (erased.within(where).empty()) continue;
+    std::string& field = fields.at(i);
+    field.resize(machine::kUtsField);
+    erased.apply(where.start, std::as_writable_bytes(std::span(field)));
+    field.resize(std::min(field.find('\0'), machine::kUtsField - 1));
+  }
+  return fields;
+}
+
 }  // namespace
 
 DumpPlan::DumpPlan(const kernel::Session& session, const DumpRequest& request)
@@ -101,7 +115,8 @@ KernelIdentity DumpPlan::identity() const {
     identity.direct_map = machine.number(FactId::page_offset).value_or(0);
     identity.cpus = notes_.cpus();
     if (identity.cpus == 0) identity.cpus = static_cast<uint32_t>(machine.number(FactId::cpus).value_or(1));
-    if (const auto uts = machine::read_utsname(machine, identity.phys_base)) identity.utsname = uts->fields;
+    if (const auto uts = machine::read_utsname(machine, identity.phys_base))
+      identity.utsname = header_fields(*uts, request_.erasure.ranges);
   });
   return identity;
 }

@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "codec/codec.h"
+#include "dump/erased_ranges.h"
 #include "dump/memory_share.h"
 #include "dump/output.h"
 #include "kvista/image.h"
@@ -40,9 +41,11 @@ struct DumpRequest {
   std::optional<int> compression;     ///< the codec's level; nothing: its fastest
   unsigned threads = 1;
   bool leave_out_map = false;  ///< the memory map of pages that are left out, too (makedumpfile's -e)
-  std::optional<uint64_t> memory_limit;  ///< bytes; nothing: what the threads need
-  MemoryShare memory;                    ///< by that limit; write_dump() fills it
-  uint64_t timestamp = 0;                ///< when the dump is taken, seconds since 1970
+  std::optional<uint64_t> memory_limit;    ///< bytes; nothing: what the threads need
+  MemoryShare memory;                      ///< by that limit; write_dump() fills it
+  std::optional<std::string> erase_rules;  ///< a file that says what is erased (docs/erase.md)
+  Erasure erasure;                         ///< what that is: write_dump() finds it by the rules
+  uint64_t timestamp = 0;                  ///< when the dump is taken, seconds since 1970
   /// Told how many pages of how many are done, from one thread at a time, often.
   std::function<void(uint64_t done, uint64_t planned)> progress;
   /// Told which of the frames from `first` on are kept, a bit each, and their classes: from several threads,
@@ -84,10 +87,12 @@ struct DumpResult : PageCounts {
   uint64_t own = 0;      ///< of a running kernel: pages of this process, which are left out
   uint64_t changed = 0;  ///< of a running kernel: pages that were to be saved, and changed what they are for
   uint64_t bytes = 0;    ///< how large the dump is
-  uint64_t most_bytes = 0;  ///< how large it could be at most, as far as is known before pages are read
-  bool full = false;        ///< incomplete because there was no more room
-  uint64_t joined = 0;      ///< pages that were left out, and have room in an ELF core file all the same
-  std::string failure;      ///< why the dump is incomplete; empty: it is complete
+  uint64_t most_bytes = 0;     ///< how large it could be at most, as far as is known before pages are read
+  bool full = false;           ///< incomplete because there was no more room
+  uint64_t erased_places = 0;  ///< that the rules named, and how many bytes of memory these are
+  uint64_t erased_bytes = 0;
+  uint64_t joined = 0;  ///< pages that were left out, and have room in an ELF core file all the same
+  std::string failure;  ///< why the dump is incomplete; empty: it is complete
   std::vector<std::string> warnings;
 
   void set_failure(const OutputFailed& error) {

@@ -1,7 +1,10 @@
 #include "dump/writer.h"
 
+#include <fmt/format.h>
+
 #include "base/error.h"
 #include "dump/elf_writer.h"
+#include "dump/erase.h"
 #include "dump/kdump_writer.h"
 #include "dump/plan.h"
 
@@ -35,8 +38,15 @@ DumpResult write_dump(const kernel::Session& session, const DumpRequest& asked) 
   DumpRequest request = asked;
   request.memory = share_memory(asked.memory_limit, asked.threads);
   request.threads = request.memory.threads;
+  if (request.erase_rules) request.erasure = find_erased(session, *request.erase_rules);
   DumpPlan plan(session, request);
-  return request.format == Format::elf ? write_elf(plan, request) : write_kdump(plan, request);
+  DumpResult result = request.format == Format::elf ? write_elf(plan, request) : write_kdump(plan, request);
+  result.erased_places = request.erasure.places;
+  result.erased_bytes = request.erasure.ranges.bytes();
+  if (request.erase_rules && result.erased_places == 0)
+    result.warnings.push_back(
+        fmt::format("{}: its rules name nothing that could be erased", *request.erase_rules));
+  return result;
 }
 
 }  // namespace kvista::dump

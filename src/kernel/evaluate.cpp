@@ -31,14 +31,15 @@ uint64_t fit(uint64_t value, bool is_unsigned, bool is_long) {
 
 class Evaluator {
  public:
-  Evaluator(const Session& session, std::string_view text) : session_(session), text_(text) {}
+  Evaluator(const Session& session, std::string_view text, const NamesInUse& names)
+      : session_(session), text_(text), names_(names) {}
 
   Value value(const Node& node) {
     switch (node.op) {
       case Op::number:
         return of({node.number, node.is_unsigned, node.is_long});
       case Op::name:
-        return session_.global(node.name);
+        return name(node);
       case Op::per_cpu:
         return per_cpu(node);
       case Op::member:
@@ -79,6 +80,10 @@ class Evaluator {
     throw UsageError(fmt::format("{}: {}", text_.substr(node.at, node.end - node.at), why));
   }
 
+  Value name(const Node& node) const {
+    const auto own = names_ ? names_(node.name) : std::nullopt;
+    return own ? *own : session_.global(node.name);
+  }
   Value of(const Number& number) const {
     const char* name = number.is_long ? (number.is_unsigned ? "unsigned long" : "long")
                                       : (number.is_unsigned ? "unsigned int" : "int");
@@ -230,13 +235,18 @@ class Evaluator {
 
   const Session& session_;
   std::string_view text_;
+  const NamesInUse& names_;
 };
 
 }  // namespace
 
 Value evaluate(const Session& session, std::string_view expression) {
+  return evaluate(session, expression, {});
+}
+
+Value evaluate(const Session& session, std::string_view expression, const NamesInUse& names) {
   const auto tree = syntax::parse_expression(expression, session.types().for_parser());
-  return Evaluator(session, expression).value(*tree);
+  return Evaluator(session, expression, names).value(*tree);
 }
 
 }  // namespace kvista::kernel

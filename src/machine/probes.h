@@ -31,11 +31,14 @@ inline Finding unavailable(std::string why) {
   return {std::nullopt, std::move(why)};
 }
 
+/// Bytes of a field of struct new_utsname (__NEW_UTS_LEN and a zero).
+inline constexpr size_t kUtsField = 65;
 /// What struct new_utsname at init_uts_ns says, where it can be read with `phys_base`.
 struct Utsname {
   std::string release;
   std::string machine;
   std::array<std::string, 6> fields;  ///< all of them: sysname nodename release version machine domainname
+  PhysAddr at;                        ///< the first of them; each has kUtsField bytes
 };
 std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base);
 /// The same where `note` is that of the image's kernel.

@@ -13,8 +13,6 @@
 namespace kvista::machine {
 namespace {
 
-constexpr size_t kUtsField = 65;  // struct new_utsname: six fields of __NEW_UTS_LEN + 1
-
 Finding text_of_note(Machine& machine, std::string_view key) {
   const auto value = machine.note().text_of(key);
   if (!value) return unavailable(fmt::format("VMCOREINFO has no {}", key));
@@ -184,7 +182,8 @@ std::optional<Utsname> read_utsname(const image::MemoryImage& image, const vmcor
       return std::string(as_text(std::span(name).subspan(i * kUtsField, kUtsField)));
     };
     if (field(0) == "Linux")
-      return Utsname{field(2), field(4), {field(0), field(1), field(2), field(3), field(4), field(5)}};
+      return Utsname{
+          field(2), field(4), {field(0), field(1), field(2), field(3), field(4), field(5)}, at + offset};
   }
   return std::nullopt;
 }

@@ -3,6 +3,7 @@
 Page for page: each page that a dump holds has the source's bytes, and each that it does not hold is of a class that
 the level leaves out. The pages that makedumpfile chooses are read from the second bitmap of its own dump; where the two
 differ, a rule of dump_differences.toml must say why. Then makedumpfile, crash and drgn must tell the same of a dump as of its source.
+At last a dump in which names are erased: it has the source's bytes but for the names.
 """
 
 from __future__ import annotations
@@ -37,6 +38,16 @@ LEVELS = {0: "none", 1: "zlib", 17: "zlib", 31: "zlib"}
 """Each with what its pages are compressed with: what Python can read."""
 LEAST_PAGES = {0: 200_000, 1: 200_000, 17: 60_000, 31: 20_000}
 LEAST_LINES = {"makedumpfile": 200, "crash": 100, "drgn": 40}
+
+ERASE_RULES = """# the host, and what runs on it
+erase init_uts_ns.name.nodename
+for t in init_task.tasks.next within task_struct:tasks
+    erase t.comm
+endfor
+"""
+NODENAME, COMM = 65, 16
+"""Bytes of the one and the other (__NEW_UTS_LEN + 1, TASK_COMM_LEN)."""
+LEAST_TASKS = 20
 
 CRASH = (("crash",), "crash-sid")
 CRASH_COMMANDS = "set scroll off\nsys\nps\nmod\nmount\nlog\nexit\n"
@@ -197,6 +208,31 @@ class Trial:
         other.unlink()
         return out
 
+    def compare_erased(self, folder: Path) -> None:
+        """Of a dump in which names are erased: the names are X, and nothing else differs."""
+        out, rules = folder / "erased", folder / "rules"
+        rules.write_text(ERASE_RULES, "ascii")
+        options = ["-d", "31", "--compress", "zlib", "--quiet", "--erase", str(rules)]
+        (row,) = kvista.run(self._binary, "dump", *options, str(self._image), str(out), statuses=(0, 1)).table("dump")
+        places, erased = int(row["erased_places"]), int(row["erased_bytes"])
+        if erased != NODENAME + (places - 1) * COMM or places <= LEAST_TASKS:
+            self.fail(f"{places} places of {erased} bytes are erased.")
+        changed = already = 0
+        with kdumpfile.KdumpFile(out) as dump:
+            for pfn, where in dump.descriptors():
+                page, source = dump.page(where), self._dump.read(pfn * PAGE, PAGE)
+                if page == source:
+                    continue
+                differing = {new for new, old in zip(page, source, strict=True) if new != old}
+                if differing != {ord("X")}:
+                    self.fail(f"Erased: pfn {pfn:#x} has bytes that are neither the source's nor X.")
+                changed += sum(new != old for new, old in zip(page, source, strict=True))
+                already += source.count(b"X")
+        print(f"  erased: {places} places, {erased} bytes, of which {changed} were no X before")
+        if not erased - already <= changed <= erased:
+            self.fail(f"Erased: {changed} bytes differ from the source's, and {erased} are said to be erased.")
+        out.unlink()
+
     def run(self, peers: full_peers.Peers) -> None:
         """All levels, and the peers on the last dump."""
         with tempfile.TemporaryDirectory(dir=lab.cache_dir()) as name:
@@ -209,6 +245,7 @@ class Trial:
                 dump = self.run_level(level, folder, peers, source)
                 if level != max(LEVELS):
                     dump.unlink()
+            self.compare_erased(folder)
             for peer, ask in self._peers(folder, peers):
                 of_source, of_dump = ask(source), ask(dump)
                 self._equal_lines(peer, of_source, of_dump)
