@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -23,6 +24,9 @@ TARGET_ONE = {"zlib": 1.3, "LZO": 1.3, "zstd": 1.15}
 FLOOR_SLACK = 1.2
 SIZE_SLACK = 1.01
 DUMP_MIB = 32
+ESTIMATE_SECONDS = 1.0
+ESTIMATE_SLACK = 2.0
+"""The true size is within the stated bounds in 95 of 100 cases, and within twice as wide ones in all but 1 of 10,000."""
 ROOM = 4 << 30
 """The largest dump, with what else tmpfs may have to take meanwhile."""
 BITMAPS = 8 << 20
@@ -155,6 +159,23 @@ class DumpBench:
         self._bench.add(name, f"{peak:.1f} MiB", f"<= {DUMP_MIB} MiB", peak <= DUMP_MIB)
         (outputs.folder / "pages").unlink()
 
+    def estimate(self, outputs: Outputs) -> None:
+        """The size that is expected, from a sample, beside that of the dump."""
+        level, option = 31, ALL_CODECS["zstd"]
+        lab.run(self._ours(level, option, 2, outputs.path(OURS)), "writing what was estimated")
+        size = outputs.path(OURS).stat().st_size
+        outputs.path(OURS).unlink()
+        command = [str(self._kvista), "estimate", "-d", str(level), option, "--threads", "2", str(self._source)]
+        found = self._bench.medians({"estimate": command})["estimate"]
+        name = f"`estimate -d {level}`, 8 GiB"
+        self._bench.add(f"{name}: seconds", f"{found.wall:.3f}", f"< {ESTIMATE_SECONDS:g}", found.wall < ESTIMATE_SECONDS)
+        row = json.loads(lab.run([*command, "--json"], "estimating"))["tables"]["estimate"][0]
+        error = abs(row["bytes"] / size - 1)
+        stated = (row["most"] - row["least"]) / 2 / size
+        self._bench.add(f"{name}: error of the size, and what it says of it (95 of 100)", f"{error:.3f}, {stated:.3f}")
+        is_within = error <= ESTIMATE_SLACK * stated
+        self._bench.add(f"{name}: error / what it says", f"{error / stated:.2f}", f"<= {ESTIMATE_SLACK:g}", is_within)
+
     def on_disk(self, level: int, codec: str, outputs: Outputs) -> None:
         """Output on a disk, and on it before the clock stops."""
         commands = self._commands(level, codec, outputs)
@@ -173,6 +194,7 @@ def measure_dump(bench: Bench, kvista: Path, program: Path, peers: full_peers.Pe
     warm(reference.reference(8))
     with tmpfs() as folder:
         outputs = Outputs(folder)
+        dumps.estimate(outputs)
         for level in LEVELS:
             dumps.level(level, outputs)
     on_disk = Outputs(work)

@@ -48,6 +48,9 @@ endfor
 NODENAME, COMM = 65, 16
 """Bytes of the one and the other (__NEW_UTS_LEN + 1, TASK_COMM_LEN)."""
 LEAST_TASKS = 20
+ESTIMATE_SLACK = 2.0
+"""The size is within the stated bounds in 95 of 100 cases, and nearly always within twice as wide ones."""
+LEAST_SAMPLED = 2000
 
 CRASH = (("crash",), "crash-sid")
 CRASH_COMMANDS = "set scroll off\nsys\nps\nmod\nmount\nlog\nexit\n"
@@ -233,6 +236,17 @@ class Trial:
             self.fail(f"Erased: {changed} bytes differ from the source's, and {erased} are said to be erased.")
         out.unlink()
 
+    def compare_estimate(self, level: int, dump: Path) -> None:
+        """The size that a sample lets expect."""
+        size = dump.stat().st_size
+        options = ["-d", str(level), "--compress", LEVELS[level]]
+        (row,) = kvista.run(self._binary, "estimate", *options, str(self._image), statuses=(0, 1)).table("estimate")
+        expected, stated = int(row["bytes"]), (int(row["most"]) - int(row["least"])) / 2
+        error = abs(expected - size)
+        print(f"  level {level}: {size} bytes, {expected} expected of {row['sampled']} pages: {error / stated:.2f} of the stated error")
+        if error > ESTIMATE_SLACK * stated or int(row["sampled"]) < LEAST_SAMPLED:
+            self.fail(f"The dump has {size} bytes, and {row['least']} to {row['most']} were expected of {row['sampled']} pages.")
+
     def run(self, peers: full_peers.Peers) -> None:
         """All levels, and the peers on the last dump."""
         with tempfile.TemporaryDirectory(dir=lab.cache_dir()) as name:
@@ -245,6 +259,7 @@ class Trial:
                 dump = self.run_level(level, folder, peers, source)
                 if level != max(LEVELS):
                     dump.unlink()
+            self.compare_estimate(max(LEVELS), dump)
             self.compare_erased(folder)
             for peer, ask in self._peers(folder, peers):
                 of_source, of_dump = ask(source), ask(dump)
