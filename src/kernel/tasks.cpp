@@ -239,7 +239,7 @@ void TaskReader::read_memory(Task& task, const Value& mm) {
     task.mem_percent = 100.0 * static_cast<double>(*task.rss) / static_cast<double>(*total_memory_);
 }
 
-Task TaskReader::read(const Value& object) {
+Task TaskReader::read_identity(const Value& object) const {
   Task task;
   task.object = object;
   task.address = *object.address();
@@ -247,7 +247,6 @@ Task TaskReader::read(const Value& object) {
   ask(fault, [&] { task.pid = object["pid"].number(); });
   ask(fault, [&] { task.tgid = object["tgid"].number(); });
   ask(fault, [&] { task.comm = object["comm"].text(); });
-  ask(fault, [&] { read_parent(task); });
   // Since bcf9033e5449 (5.16) only thread_info has the CPU.
   ask(fault,
       [&] { task.cpu = object.has("cpu") ? object["cpu"].number() : object["thread_info"]["cpu"].number(); });
@@ -259,6 +258,13 @@ Task TaskReader::read(const Value& object) {
   ask(fault,
       [&] { task.is_kernel_thread = task.pid == 0 || (object["flags"].number() & kKernelThread) != 0; });
   task.is_active = std::binary_search(active_.begin(), active_.end(), task.address);
+  return task;
+}
+
+Task TaskReader::read(const Value& object) {
+  Task task = read_identity(object);
+  std::string& fault = task.fault;
+  ask(fault, [&] { read_parent(task); });
   ask(fault, [&] { task.start_time = object["start_time"].number(); });
   ask(fault, [&] { task.user_time = object["utime"].number(); });
   ask(fault, [&] { task.system_time = object["stime"].number(); });

@@ -49,6 +49,8 @@ struct Task {
 class TaskReader {
  public:
   explicit TaskReader(const Session& session);
+  /// Without parent, times and memory, which take longer. Nothing is thrown: what cannot be read is left out.
+  Task read_identity(const Value& object) const;
   /// Nothing is thrown: what cannot be read is left out.
   Task read(const Value& object);
 
