@@ -133,6 +133,7 @@ std::string shown(const Cell& value) {
 // Behind a frame's line: by which means it was found, unless that is the usual.
 std::string mark_of(Means means) {
   if (means == Means::scan) return "  (a guess: found by scanning the stack)";
+  if (means == Means::call_site) return "  (by the call of the function above)";
   if (means == Means::frame_pointer) return "  (by frame pointer)";
   return {};
 }

@@ -39,4 +39,13 @@ bool KernelTarget::is_code(VirtAddr address) const {
   return is_executable(session_, address);
 }
 
+std::optional<VirtAddr> KernelTarget::function_of(VirtAddr address) const {
+  try {
+    const auto near = session_.nearest_symbol(address);
+    return near ? std::optional(near->symbol.address) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace kvista::unwind

@@ -20,6 +20,7 @@ class KernelTarget final : public Target {
   std::string read(VirtAddr address, std::span<std::byte> out) const override;
   OrcAnswer orc(VirtAddr address) const override { return tables_.find(address); }
   bool is_code(VirtAddr address) const override;
+  std::optional<VirtAddr> function_of(VirtAddr address) const override;
   const OrcTables& tables() const { return tables_; }
 
  private:

@@ -31,6 +31,8 @@ class Target {
   virtual OrcAnswer orc(VirtAddr address) const = 0;
   /// Whether the kernel could run there.
   virtual bool is_code(VirtAddr address) const = 0;
+  /// Where the function begins that an address is in. Nothing where that is not known.
+  virtual std::optional<VirtAddr> function_of(VirtAddr address) const = 0;
 };
 
 }  // namespace kvista::unwind

@@ -29,6 +29,7 @@ struct State {
   VirtAddr ip;
   VirtAddr sp;
   std::optional<uint64_t> bp;
+  bool is_bp_sure = true;  // false: as it was in the function that was called
   bool is_interrupted = false;
   const Stack* stack = nullptr;
   std::optional<Registers> all;    // as an exception saved them, until the next call
@@ -38,11 +39,15 @@ struct State {
   Means means = Means::registers;
 };
 
-// The bytes before an address to which a call returns are a call: E8 with a displacement, or FF /2 with an
-// operand of some length.
-bool follows_call(std::span<const std::byte, 7> before) {
-  const auto byte = [&](size_t back) { return std::to_integer<unsigned>(before[before.size() - back]); };
-  if (byte(5) == 0xe8) return true;
+// The bytes before an address to which a call returns.
+using BytesBefore = std::array<std::byte, 7>;
+constexpr std::byte kCall{0xe8};  // with a displacement of 32 bits
+constexpr size_t kCallSize = 5;
+
+// They are a call: E8 with a displacement, or FF /2 with an operand of some length.
+bool follows_call(const BytesBefore& before) {
+  const auto byte = [&](size_t back) { return std::to_integer<unsigned>(before.at(before.size() - back)); };
+  if (before.at(before.size() - kCallSize) == kCall) return true;
   constexpr unsigned kExtension = 0x38;
   constexpr unsigned kIndirectCall = 0x10;
   for (const size_t length : {2U, 3U, 4U, 6U, 7U})
@@ -239,6 +244,11 @@ class Unwinder {
     return std::nullopt;
   }
 
+  static bool needs_bp(const OrcEntry& entry) {
+    return entry.sp_base == OrcBase::bp || entry.sp_base == OrcBase::bp_indirect ||
+           entry.bp_base == OrcBase::bp;
+  }
+
   bool find_bp(const OrcEntry& entry, VirtAddr caller_sp, State& next, Failure& failure) const {
     const auto offset = static_cast<uint64_t>(int64_t{entry.bp_offset});
     switch (entry.bp_base) {
@@ -312,6 +322,11 @@ class Unwinder {
     next.stack = stack_of_pointer(next.sp);
     if (next.saved && next.saved->is_user()) return next;
     if (!find_bp(entry, found, next, failure)) return std::nullopt;
+    if (needs_bp(entry) && !state_.is_bp_sure && !looks_like_return(next.ip)) {
+      failure = {fmt::format("the frame of {:#x} is found by RBP, which is not known", state_.ip.value)};
+      return std::nullopt;
+    }
+    next.is_bp_sure = state_.is_bp_sure || entry.bp_base != OrcBase::undefined || next.all.has_value();
     if (!is_kernel_code(next, failure) || !follows(next, failure)) return std::nullopt;
     return next;
   }
@@ -346,11 +361,25 @@ class Unwinder {
     return next;
   }
 
-  bool looks_like_return(uint64_t value) const {
-    const VirtAddr address{value};
-    if (!target_.is_code(address)) return false;
-    std::array<std::byte, 7> before{};
-    return target_.read(address - before.size(), before).empty() && follows_call(before);
+  std::optional<BytesBefore> bytes_before(VirtAddr address) const {
+    BytesBefore before{};
+    if (!target_.is_code(address) || !target_.read(address - before.size(), before).empty())
+      return std::nullopt;
+    return before;
+  }
+
+  bool looks_like_return(VirtAddr address) const {
+    const auto before = bytes_before(address);
+    return before && follows_call(*before);
+  }
+
+  // Whether a call before `address` leads to `function`.
+  bool follows_call_of(VirtAddr address, VirtAddr function) const {
+    const auto before = bytes_before(address);
+    if (!before || before->at(before->size() - kCallSize) != kCall) return false;
+    const auto distance =
+        static_cast<int32_t>(load<uint32_t>(&before->at(before->size() - kCallSize + 1), ByteOrder::little));
+    return address + static_cast<uint64_t>(int64_t{distance}) == function;
   }
 
   // From the interrupt's stack back to the one that it interrupted: the word on top leads there.
@@ -364,22 +393,42 @@ class Unwinder {
     return scan(VirtAddr{*before}, *stack, failure);
   }
 
-  std::optional<State> scan(VirtAddr from, const Stack& stack, Failure& failure) const {
+  // The first word of the stack for which `is_wanted`.
+  template <typename IsWanted>
+  std::optional<State> find_on(VirtAddr from, const Stack& stack, Means means, Failure& failure,
+                               IsWanted is_wanted) const {
     const VirtAddr aligned{(from.value + kWord - 1) & ~(kWord - 1)};
     for (VirtAddr at = aligned; at < stack.end; at += kWord) {
       const auto value = word(at, failure);
       if (!value) return std::nullopt;
-      if (!looks_like_return(*value)) continue;
-      State next = at_return_address(at, *value, Means::scan);
+      if (!is_wanted(VirtAddr{*value})) continue;
+      State next = at_return_address(at, *value, means);
+      next.bp = state_.bp;
+      next.is_bp_sure = false;
       next.stack = &stack;
       return next;
     }
     return std::nullopt;
   }
 
+  std::optional<State> scan(VirtAddr from, const Stack& stack, Failure& failure) const {
+    return find_on(from, stack, Means::scan, failure,
+                   [&](VirtAddr value) { return looks_like_return(value); });
+  }
+
+  // Some functions have no ORC because they do odd things to the stack (STACK_FRAME_NON_STANDARD:
+  // __crash_kexec). Where such a one was called, the call names it.
+  std::optional<State> by_call_site(Failure& failure) const {
+    const auto function = target_.function_of(state_.is_interrupted ? state_.ip : state_.ip - 1);
+    if (!function) return std::nullopt;
+    return find_on(state_.sp, *state_.stack, Means::call_site, failure,
+                   [&](VirtAddr value) { return follows_call_of(value, *function); });
+  }
+
   std::optional<State> by_scan(Failure& failure) {
     Failure of_scan;
-    auto next = scan(state_.sp, *state_.stack, of_scan);
+    auto next = by_call_site(of_scan);
+    if (!next) next = scan(state_.sp, *state_.stack, of_scan);
     if (!next && !of_scan.is_fatal) next = over_the_top(of_scan);
     if (!next) {
       if (failure.why.empty()) failure.why = fmt::format("what called {:#x} is not known", state_.ip.value);
@@ -408,6 +457,8 @@ const char* describe(Means means) {
       return "orc";
     case Means::frame_pointer:
       return "frame pointer";
+    case Means::call_site:
+      return "call site";
     case Means::scan:
       return "scan";
   }

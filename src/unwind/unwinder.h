@@ -23,9 +23,10 @@ enum class Means : uint8_t {
   switched_out,   ///< what was saved when the task was switched out
   orc,            ///< the kernel's ORC tables
   frame_pointer,  ///< the frame pointer of code that ORC does not know
+  call_site,      ///< on the stack is the address behind a call of this very function
   scan,           ///< a guess: what looks like a return address is on the stack
 };
-/// "registers", "switched out", "orc", "frame pointer", "scan".
+/// "registers", "switched out", "orc", "frame pointer", "call site", "scan".
 const char* describe(Means means);
 
 struct Frame {

@@ -65,15 +65,20 @@ class Machine final : public Target {
   }
   bool is_code(VirtAddr address) const override { return address.value >= kCode && address.value < kCodeEnd; }
 
+  std::optional<VirtAddr> function_of(VirtAddr address) const override {
+    return is_code(address) ? std::optional(VirtAddr{address.value & ~uint64_t{0xfff}}) : std::nullopt;
+  }
+
   void put(uint64_t at, uint64_t value) { words[at] = value; }
-  // The bytes before `address` are a call.
-  void put_call_before(uint64_t address) {
-    for (uint64_t i = 1; i <= 8; ++i) {
-      const uint64_t at = address - i;
-      uint64_t& word = words[at & ~uint64_t{7}];
-      word &= ~(uint64_t{0xff} << (8 * (at & 7)));
-      if (i == 5) word |= uint64_t{0xe8} << (8 * (at & 7));
-    }
+  // The bytes before `address` are a call, of `function` or of something that is not there.
+  void put_call_before(uint64_t address, uint64_t function = 0) {
+    const uint64_t distance = function == 0 ? 0 : function - address;
+    put_byte(address - 5, 0xe8);
+    for (unsigned i = 0; i < 4; ++i) put_byte(address - 4 + i, static_cast<uint8_t>(distance >> (8 * i)));
+  }
+  void put_byte(uint64_t at, uint8_t byte) {
+    uint64_t& word = words[at & ~uint64_t{7}];
+    word = (word & ~(uint64_t{0xff} << (8 * (at & 7)))) | uint64_t{byte} << (8 * (at & 7));
   }
 
   std::map<uint64_t, uint64_t> words;
@@ -372,6 +377,23 @@ TEST_F(UnwinderTest, GuessesGoOn) {
   const Trace trace = run(kInner, kTask + 0x1000, kTask + 0x1040);
   EXPECT_EQ(trace.end, End::complete) << trace.fault;
   EXPECT_THAT(means(trace), ElementsAre(Means::registers, Means::scan, Means::scan));
+}
+
+// A function without ORC that was called by its name: what else looks like a return address is no match for
+// that.
+TEST_F(UnwinderTest, CallsNameTheFunction) {
+  machine_.entries[kInner] = kUndefined;
+  machine_.put(kTask + 0x1008, kOuter + 0x20);
+  machine_.put_call_before(kOuter + 0x20);
+  machine_.put(kTask + 0x1010, kMiddle + 0x20);
+  machine_.put_call_before(kMiddle + 0x20, kInner);
+  machine_.entries[kMiddle] = call(16, OrcBase::bp);  // RBP is still middle's
+  machine_.put(kTask + 0x1088, kTop + 0x50);
+  machine_.put_call_before(kTop + 0x50);
+  const Trace trace = run(kInner + 8, kTask + 0x1000, kTask + 0x1080);
+  EXPECT_EQ(trace.end, End::complete) << trace.fault;
+  EXPECT_THAT(addresses(trace), ElementsAre(kInner + 8, kMiddle + 0x20, kTop + 0x50));
+  EXPECT_THAT(means(trace), ElementsAre(Means::registers, Means::call_site, Means::orc));
 }
 
 TEST_F(UnwinderTest, GuessOverTheTopOfTheInterruptStack) {
