@@ -28,7 +28,7 @@ LEAST_MODULES = 3
 LEAST_PAGES = 10_000
 TASKS_THAT_GO = 8
 """Tasks that end between the list and the crash, those that made the list among them."""
-LEAST_STACKS, LEAST_FRAMES, LEAST_TRACE = 45, 220, 6
+LEAST_STACKS, LEAST_FRAMES, LEAST_TRACE = 40, 125, 6
 STACKS_THAT_MOVE = 3
 """Tasks that stood still between two readings of their stack, and moved before the crash."""
 MOST_OF_PROC = 64
