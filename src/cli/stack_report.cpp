@@ -245,9 +245,10 @@ Report StackReport::finish() {
   if (!stacks_.why_no_orc().empty())
     add_missing(report_, fmt::format("stacks are followed without ORC: {}", stacks_.why_no_orc()));
   if (damaged_ > 0)
-    add_missing(report_, fmt::format("not all of {} can be followed{}",
-                                     damaged_ == 1 ? "the stack " : fmt::format("{} stacks", damaged_),
-                                     damaged_ == 1 ? first_damage_ : ", the first " + first_damage_));
+    add_missing(report_, fmt::format("{} cannot be followed to {} end{} {}",
+                                     damaged_ == 1 ? "one stack" : fmt::format("{} stacks", damaged_),
+                                     damaged_ == 1 ? "its" : "their",
+                                     damaged_ == 1 ? ", that" : ", the first", first_damage_));
   return std::move(report_);
 }
 

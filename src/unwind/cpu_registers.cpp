@@ -11,6 +11,7 @@
 #include "base/cursor.h"
 #include "base/error.h"
 #include "kernel/session.h"
+#include "unwind/kernel_memory.h"
 
 namespace kvista::unwind {
 namespace {
@@ -59,7 +60,8 @@ std::optional<Registers> of_crash_note(std::span<const std::byte> bytes) {
 AllRegisters of_crash_notes(const Session& session) {
   constexpr size_t kHeader = 20;
   AllRegisters all;
-  const uint64_t notes = session.own_global("crash_notes").number();
+  const auto place = place_of(session, "crash_notes");
+  const uint64_t notes = place ? session.read_number(*place, session.word_size(), nullptr) : 0;
   if (notes == 0) return all;
   for (const unsigned cpu : session.present_cpus()) try {
       std::array<std::byte, kHeader + arch::x86_64::kPrStatusSize> bytes{};

@@ -136,6 +136,7 @@ class Unwinder {
       next = by_frame_pointer(failure);
     }
     if (!next && !failure.is_fatal) next = by_scan(failure);
+    if (!next && !failure.is_fatal && !answer.entry && take_entry()) return finish();
     if (!next) return stop(failure.why.empty() ? answer.fault : failure.why);
     return go_to(std::move(*next));
   }
@@ -283,6 +284,23 @@ class Unwinder {
       return std::nullopt;
     }
     return are_all ? arch::x86_64::parse_registers(wanted) : arch::x86_64::parse_interrupt_frame(wanted);
+  }
+
+  // Without ORC nothing says where a stack ends. Above all frames of a task that came from user mode are its
+  // registers there, but for what FRED puts above them (TOP_OF_KERNEL_STACK_PADDING).
+  bool take_entry() {
+    if (state_.stack->kind != StackKind::task) return false;
+    constexpr uint64_t kUserCode = 0x33;  // __USER_CS, __USER_DS
+    constexpr uint64_t kUserData = 0x2b;
+    for (const uint64_t padding : {0U, 16U}) {
+      const VirtAddr at = state_.stack->end - padding - arch::x86_64::kRegistersSize;
+      Failure ignored;
+      const auto found = at < state_.sp ? std::nullopt : registers_at(at, true, ignored);
+      if (!found || (*found)[Reg::cs] != kUserCode || (*found)[Reg::ss] != kUserData) continue;
+      trace_.user = found;
+      return true;
+    }
+    return false;
   }
 
   bool take_registers(VirtAddr address, bool are_all, State& next, Failure& failure) const {

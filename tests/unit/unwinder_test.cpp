@@ -406,6 +406,22 @@ TEST_F(UnwinderTest, GuessOverTheTopOfTheInterruptStack) {
   EXPECT_EQ(trace.frames.back().stack->name, "task");
 }
 
+// Without ORC the end is where nothing looks like a frame any more, and the registers of user mode are.
+TEST_F(UnwinderTest, EndWithoutTables) {
+  machine_.entries.clear();
+  for (const uint64_t padding : {0U, 16U}) {
+    machine_.words.clear();
+    Registers user = registers(0x401000, 0x7ffc00001000);
+    user[Reg::cs] = 0x33;
+    user[Reg::ss] = 0x2b;
+    put_registers(kTask + kSize - padding - 168, user);
+    const Trace trace = run(kGenerated, kTask + 0x3000);
+    EXPECT_EQ(trace.end, End::complete) << trace.fault;
+    EXPECT_EQ(trace.user, user);
+    EXPECT_EQ(run(kGenerated, kTask + kSize - 100).end, End::damaged) << "they are below the frame";
+  }
+}
+
 TEST_F(UnwinderTest, NothingToGuess) {
   machine_.entries[kInner] = kUndefined;
   const Trace trace = run(kInner, kTask + 0x1000);
