@@ -114,7 +114,13 @@ TableSpec frames_spec() {
        {"stack", "STACK", Type::text, "", "task, IRQ, entry, or an exception's: NMI, DF, DB, MCE, VC",
         Show::only_json},
        {"means", "MEANS", Type::text, "",
-        "how it was found: registers, switched out, orc, frame pointer; scan is a guess", Show::only_json},
+        "how it was found: registers, switched out, orc, frame pointer, call site (on the stack is the "
+        "address behind a call of "
+        "the function above); scan is a guess",
+        Show::only_json},
+       {"doubt", "DOUBT", Type::text, "",
+        "what was wrong with the frame before, so that this one had to be guessed; null where nothing was",
+        Show::only_json},
        {"source_file", "FILE", Type::text, "", "with -l: what it was made from", Show::only_json},
        {"source_line", "LINE", Type::integer, "", "with -l: the line there", Show::only_json}}};
 }
@@ -131,10 +137,11 @@ std::string shown(const Cell& value) {
 }
 
 // Behind a frame's line: by which means it was found, unless that is the usual.
-std::string mark_of(Means means) {
-  if (means == Means::scan) return "  (a guess: found by scanning the stack)";
-  if (means == Means::call_site) return "  (by the call of the function above)";
-  if (means == Means::frame_pointer) return "  (by frame pointer)";
+std::string mark_of(const Frame& frame) {
+  const std::string doubt = frame.doubt.empty() ? "" : ": " + frame.doubt;
+  if (frame.means == Means::scan) return fmt::format("  (a guess, found by scanning the stack{})", doubt);
+  if (frame.means == Means::call_site) return fmt::format("  (by the call of the function above{})", doubt);
+  if (frame.means == Means::frame_pointer) return "  (by frame pointer)";
   return {};
 }
 
@@ -218,10 +225,14 @@ std::string StackReport::word_text(uint64_t value) {
 }
 
 void StackReport::count_damage(const Shown& one) {
-  if (one.stack.trace.end == End::complete) return;
+  const unwind::Trace& trace = one.stack.trace;
+  const auto doubt = std::find_if(trace.frames.begin(), trace.frames.end(),
+                                  [](const Frame& frame) { return !frame.doubt.empty(); });
+  const bool is_whole = trace.end == End::complete;
+  if (is_whole && doubt == trace.frames.end()) return;
   if (damaged_++ == 0)
     first_damage_ = fmt::format("of task {} at {:#x}: {}", shown(cell(one.task.pid)), one.task.address.value,
-                                one.stack.trace.fault);
+                                is_whole ? doubt->doubt : trace.fault);
 }
 
 void StackReport::add(const Task& task) {
@@ -245,10 +256,9 @@ Report StackReport::finish() {
   if (!stacks_.why_no_orc().empty())
     add_missing(report_, fmt::format("stacks are followed without ORC: {}", stacks_.why_no_orc()));
   if (damaged_ > 0)
-    add_missing(report_, fmt::format("{} cannot be followed to {} end{} {}",
-                                     damaged_ == 1 ? "one stack" : fmt::format("{} stacks", damaged_),
-                                     damaged_ == 1 ? "its" : "their",
-                                     damaged_ == 1 ? ", that" : ", the first", first_damage_));
+    add_missing(report_, damaged_ == 1
+                             ? "one stack is damaged, that " + first_damage_
+                             : fmt::format("{} stacks are damaged, the first {}", damaged_, first_damage_));
   return std::move(report_);
 }
 
@@ -358,11 +368,11 @@ void StackReport::add_frame(const Shown& one, size_t index) {
   if (!module.empty()) line += fmt::format(" [{}]", module);
   const uint64_t offset = near ? frame.address - near->symbol.address : 0;
   table(kFrames).rows.push_back(
-      {line + mark_of(frame.means), Hex{one.task.address.value}, cell(one.task.pid), uint64_t{index},
+      {line + mark_of(frame), Hex{one.task.address.value}, cell(one.task.pid), uint64_t{index},
        near ? Cell(near->symbol.name) : Cell{}, near ? Cell(offset) : Cell{}, text_cell(module),
        Hex{frame.address.value}, frame.is_interrupted, frame.at ? Cell(Hex{frame.at->value}) : Cell{},
        Hex{frame.sp.value}, frame.stack == nullptr ? Cell{} : Cell(frame.stack->name),
-       std::string(describe(frame.means)), source ? Cell(source->file) : Cell{},
+       std::string(describe(frame.means)), text_cell(frame.doubt), source ? Cell(source->file) : Cell{},
        source ? Cell(uint64_t{source->line}) : Cell{}});
   if (source) add_line(fmt::format("    {}: {}", source->file, source->line));
   if (frame.registers) add_registers(one, index, *frame.registers, frame.has_all_registers);

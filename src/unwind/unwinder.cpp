@@ -37,6 +37,7 @@ struct State {
   bool has_all = false;            // of `saved`
   std::optional<VirtAddr> at;
   Means means = Means::registers;
+  std::string doubt = {};
 };
 
 // The bytes before an address to which a call returns.
@@ -109,6 +110,7 @@ class Unwinder {
     frame.stack = state_.stack;
     frame.registers = state_.saved;
     frame.has_all_registers = state_.has_all;
+    frame.doubt = state_.doubt;
     trace_.frames.push_back(std::move(frame));
   }
 
@@ -130,12 +132,16 @@ class Unwinder {
     if (answer.entry && answer.entry->type == OrcType::end_of_stack) return finish();
     Failure failure;
     std::optional<State> next;
-    if (answer.entry && answer.entry->type != OrcType::undefined) {
+    const bool is_known = answer.entry && answer.entry->type != OrcType::undefined;
+    if (is_known) {
       next = by_orc(*answer.entry, failure);
     } else if (!answer.entry && answer.fault.empty()) {
       next = by_frame_pointer(failure);
     }
-    if (!next && !failure.is_fatal) next = by_scan(failure);
+    if (!next && !failure.is_fatal) {
+      next = by_scan(failure);
+      if (next && is_known) next->doubt = failure.why;
+    }
     if (!next && !failure.is_fatal && !answer.entry && take_entry()) return finish();
     if (!next) return stop(failure.why.empty() ? answer.fault : failure.why);
     return go_to(std::move(*next));
@@ -321,6 +327,7 @@ class Unwinder {
     State next = state_;
     next.saved.reset();
     next.has_all = false;
+    next.doubt.clear();
     const VirtAddr found{*sp};
     if (entry.type == OrcType::call) {
       const auto address = word(found - kWord, failure);

@@ -41,6 +41,8 @@ struct Frame {
   /// Of an interrupted frame: all that was saved; where only some were, the others are zeros.
   std::optional<Registers> registers;
   bool has_all_registers = false;
+  /// What was wrong with the frame before, so that this one had to be guessed; empty where nothing was.
+  std::string doubt;
 
   /// The address by which to look for function and line.
   VirtAddr lookup_address() const { return is_interrupted ? address : address - 1; }
