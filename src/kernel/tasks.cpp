@@ -170,16 +170,21 @@ std::optional<Value> task_by_number(const Session& session, uint64_t pid) {
   return entry == 0 ? std::nullopt : task_of_number(session, entry);
 }
 
-TaskReader::TaskReader(const Session& session)
-    : page_size_(page_size(session)), active_(running_tasks(session)) {
+TaskReader::TaskReader(const Session& session) : session_(&session), active_(running_tasks(session)) {
   std::sort(active_.begin(), active_.end());
+}
+
+// What only memory needs is not looked up before it is asked for.
+void TaskReader::prepare_memory() {
+  if (page_size_ != 0) return;
+  page_size_ = page_size(*session_);
   try {
-    total_memory_ = total_memory(session);
+    total_memory_ = total_memory(*session_);
   } catch (const Error&) {
     total_memory_.reset();  // no percentage then
   }
   for (const char* name : {"MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES"})
-    if (const auto index = session.types().enumerator(name); index && *index < 16)
+    if (const auto index = session_->types().enumerator(name); index && *index < 16)
       counters_.push_back(static_cast<unsigned>(*index));
 }
 
@@ -231,6 +236,7 @@ const TaskReader::Memory& TaskReader::memory_of(const Value& mm) {
 }
 
 void TaskReader::read_memory(Task& task, const Value& mm) {
+  prepare_memory();
   const Memory& memory = memory_of(mm);
   task.vsz = memory.vsz;
   task.rss = memory.rss;

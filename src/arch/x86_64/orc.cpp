@@ -30,27 +30,27 @@ constexpr std::array<OrcBase, kBases> kFirstBases = {OrcBase::undefined,
                                                      kNone,
                                                      kNone,
                                                      kNone};
-constexpr std::array<OrcBase, kBases> kBasesOf7_1 = {OrcBase::undefined,
-                                                     OrcBase::ax,
-                                                     OrcBase::dx,
-                                                     OrcBase::sp,
-                                                     OrcBase::bp,
-                                                     OrcBase::di,
-                                                     OrcBase::r10,
-                                                     OrcBase::r13,
-                                                     OrcBase::previous_sp,
-                                                     OrcBase::sp_indirect,
-                                                     OrcBase::bp_indirect,
-                                                     kNone,
-                                                     kNone,
-                                                     kNone,
-                                                     kNone,
-                                                     kNone};
+constexpr std::array<OrcBase, kBases> kNewBases = {OrcBase::undefined,
+                                                   OrcBase::ax,
+                                                   OrcBase::dx,
+                                                   OrcBase::sp,
+                                                   OrcBase::bp,
+                                                   OrcBase::di,
+                                                   OrcBase::r10,
+                                                   OrcBase::r13,
+                                                   OrcBase::previous_sp,
+                                                   OrcBase::sp_indirect,
+                                                   OrcBase::bp_indirect,
+                                                   kNone,
+                                                   kNone,
+                                                   kNone,
+                                                   kNone,
+                                                   kNone};
 
 constexpr std::array<OrcType, kTypes> kFirstTypes = {
     OrcType::call,    OrcType::registers, OrcType::partial_registers, OrcType::unknown,
     OrcType::unknown, OrcType::unknown,   OrcType::unknown,           OrcType::unknown};
-constexpr std::array<OrcType, kTypes> kTypesOf6_4 = {
+constexpr std::array<OrcType, kTypes> kNewTypes = {
     OrcType::undefined,         OrcType::end_of_stack, OrcType::call,    OrcType::registers,
     OrcType::partial_registers, OrcType::unknown,      OrcType::unknown, OrcType::unknown};
 
@@ -73,10 +73,10 @@ constexpr std::array kForms = {
     Form{OrcFormat::v6_3, "6.3", kFirstBases, kFirstTypes, 2, 10, 11, 0x0014,
          Hash{0xdb, 0x84, 0xae, 0xd4, 0x10, 0x3b, 0x31, 0xdd, 0x51, 0xe0,
               0x17, 0xf8, 0xf7, 0x97, 0x83, 0xca, 0x98, 0x5c, 0x2c, 0x51}},
-    Form{OrcFormat::v6_4, "6.4", kFirstBases, kTypesOf6_4, 3, 11, std::nullopt, 0x0214,
+    Form{OrcFormat::v6_4, "6.4", kFirstBases, kNewTypes, 3, 11, std::nullopt, 0x0214,
          Hash{0xfe, 0x5d, 0x32, 0xbf, 0x58, 0x1b, 0xd6, 0x3b, 0x2c, 0xa9,
               0xa5, 0xc6, 0x5b, 0xa5, 0xa6, 0x25, 0xea, 0xb3, 0xfe, 0x24}},
-    Form{OrcFormat::v7_1, "7.1", kBasesOf7_1, kTypesOf6_4, 3, 11, std::nullopt, 0x0284,
+    Form{OrcFormat::v7_1, "7.1", kNewBases, kNewTypes, 3, 11, std::nullopt, 0x0284,
          Hash{0x13, 0x7c, 0x36, 0xad, 0x76, 0x27, 0xc4, 0xdd, 0x55, 0x93,
               0x21, 0x76, 0xbb, 0x0e, 0xcd, 0xbd, 0x50, 0x41, 0xfc, 0x82}},
 };
