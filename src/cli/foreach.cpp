@@ -97,9 +97,10 @@ Report stacks_of(const Invocation& invocation, const TaskFilter& filter) {
     StackReport stacks(session, "foreach", stack_style(invocation, session));
     kernel::TaskList list = kernel::all_tasks(session);
     std::vector<Task> tasks;
-    for (const Value& object : list.tasks) tasks.push_back(stacks.tasks().read_identity(object));
-    for (const Task& task : tasks)
-      if (filter.fits(task)) stacks.add(task);
+    for (const Value& object : list.tasks) {
+      tasks.push_back(stacks.tasks().read_identity(object));
+      if (filter.fits(tasks.back())) stacks.add(tasks.back());
+    }
     Report report = stacks.finish();
     for (const std::string& fault : list.faults) add_missing(report, fault);
     for (const std::string& word : filter.unmatched(tasks))

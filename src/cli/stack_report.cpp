@@ -239,7 +239,7 @@ void StackReport::add(const Task& task) {
   Shown one{task, stacks_.read(task.object), {}};
   count_damage(one);
   if (!style_.unique) {
-    shown_.push_back(std::move(one));
+    show(one);
     return;
   }
   const auto [known, is_new] = known_.try_emplace(identity_of(one.stack.trace), shown_.size());
@@ -263,9 +263,7 @@ Report StackReport::finish() {
 }
 
 void StackReport::add_line(const std::string& text) {
-  Row row(table(kFrames).spec.columns.size());
-  row.front() = text;
-  table(kFrames).rows.push_back(std::move(row));
+  table(kFrames).rows.push_back({text});  // no cell for JSON
 }
 
 void StackReport::add_head(const Shown& one) {

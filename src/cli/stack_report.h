@@ -67,7 +67,7 @@ class StackReport {
   kernel::TaskReader tasks_;
   unwind::TaskStacks stacks_;
   Report report_;
-  std::vector<Shown> shown_;
+  std::vector<Shown> shown_;                       // with --unique: until all are known
   std::map<std::vector<uint64_t>, size_t> known_;  // with --unique: by the addresses of the frames
   std::map<uint64_t, std::optional<symbol::NearSymbol>> symbols_;
   size_t damaged_ = 0;

@@ -51,9 +51,10 @@ bool follows_call(const BytesBefore& before) {
   if (before.at(before.size() - kCallSize) == kCall) return true;
   constexpr unsigned kExtension = 0x38;
   constexpr unsigned kIndirectCall = 0x10;
-  for (const size_t length : {2U, 3U, 4U, 6U, 7U})
-    if (byte(length) == 0xff && (byte(length - 1) & kExtension) == kIndirectCall) return true;
-  return false;
+  constexpr std::array<size_t, 5> kLengths = {2, 3, 4, 6, 7};
+  return std::any_of(kLengths.begin(), kLengths.end(), [&](size_t length) {
+    return byte(length) == 0xff && (byte(length - 1) & kExtension) == kIndirectCall;
+  });
 }
 
 class Unwinder {
