@@ -16,6 +16,7 @@ import initramfs
 import kernels
 import kvista
 import lab
+import stacks
 from test_lab import Trial
 
 PARTS = Path(__file__).resolve().parent / "kdump"
@@ -31,8 +32,6 @@ TASKS_THAT_GO = 8
 LEAST_STACKS, LEAST_FRAMES, LEAST_TRACE = 40, 125, 6
 STACKS_THAT_MOVE = 3
 """Tasks that stood still between two readings of their stack, and moved before the crash."""
-MOST_OF_PROC = 64
-"""Frames that /proc/PID/stack has at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,55 +215,14 @@ def check_tasks(into: Path, program: Path) -> list[str]:
     return wrong
 
 
-Place = tuple[str, int]
-"""A function, and how far into it."""
-PLACE = re.compile(r"(?P<guess>\? )?(?P<function>[\w.]+)\+0x(?P<offset>[0-9a-f]+)/0x[0-9a-f]+")
-
-
-def stacks_in_proc(path: Path) -> dict[int, list[Place]]:
-    """What grep made of /proc/PID/task/TID/stack, by TID."""
-    stacks: dict[int, list[Place]] = {}
-    for line in path.read_text("utf-8").splitlines():
-        file, _, text = line.partition(":")
-        place = PLACE.search(text)
-        stacks.setdefault(int(file.split("/")[4]), []).append(
-            (place["function"], int(place["offset"], 16)) if place else (text, 0)
-        )
-    return stacks
-
-
-def scheduler_text(kallsyms: Path) -> list[range]:
-    """What /proc/PID/stack leaves out: in_sched_functions() of kernel/sched/core.c."""
-    places = {name: int(address, 16) for address, _, name in (line.split()[:3] for line in open(kallsyms, encoding="utf-8"))}
-    # There may be no code for locks that is not inlined.
-    parts = (part for part in ("sched", "lock", "spinlock") if f"__{part}_text_start" in places)
-    return [range(places[f"__{part}_text_start"], places[f"__{part}_text_end"]) for part in parts]
-
-
 def check_stacks(into: Path, program: Path) -> list[str]:
     """The stacks of tasks that slept, frame by frame, with what the kernel had said of them."""
     before = into / "before"
-    first, second = (stacks_in_proc(before / f"stacks.{reading}") for reading in (1, 2))
-    left_out = scheduler_text(before / "kallsyms")
+    first, second = (stacks.of_proc((before / f"stacks.{reading}").read_text("utf-8")) for reading in (1, 2))
+    left_out = stacks.scheduler_text((before / "kallsyms").read_text("utf-8"))
     report = kvista.run(program, "-c", str(into / "dump"), "foreach", "bt", statuses=(0,))
-    ours: dict[int, list[Place]] = {row["pid"]: [] for row in report.table("stacks")}
-    for row in report.table("frames"):
-        if not any(int(row["address"], 16) in text for text in left_out):
-            ours[row["pid"]].append((row["function"], row["offset"]))
-    moved, compared, frames = [], 0, 0
-    for task, stack in first.items():
-        if second.get(task) != stack or task not in ours:
-            continue
-        if ours[task][:MOST_OF_PROC] == stack:
-            compared += 1
-            frames += len(stack)
-        else:
-            moved.append(f"Task {task} has {ours[task]}, and had {stack}.")
-    print(f"  {compared} stacks with {frames} frames compared, {len(moved)} had moved")
-    problems = moved if len(moved) > STACKS_THAT_MOVE else []
-    if compared < LEAST_STACKS or frames < LEAST_FRAMES:
-        problems.append(f"At least {LEAST_STACKS} stacks and {LEAST_FRAMES} frames are expected.")
-    return problems
+    ours = stacks.of_kvista(report, left_out)
+    return stacks.compare(first, second, ours, STACKS_THAT_MOVE, (LEAST_STACKS, LEAST_FRAMES))
 
 
 def check_trace(into: Path, program: Path) -> list[str]:
@@ -272,7 +230,7 @@ def check_trace(into: Path, program: Path) -> list[str]:
     dump = str(into / "dump")
     log = lab.run([str(program), "-c", dump, "dmesg"], "kvista dmesg")
     trace = log.partition("Kernel panic")[2].partition("Call Trace:")[2].partition("RIP:")[0]
-    theirs = [(at["function"], int(at["offset"], 16)) for at in PLACE.finditer(trace) if not at["guess"]]
+    theirs = [(at["function"], int(at["offset"], 16)) for at in stacks.PLACE.finditer(trace) if not at["guess"]]
     report = kvista.run(program, "-c", dump, "bt", statuses=(0,))
     ours = [(row["function"], row["offset"]) for row in report.table("frames")]
     stack = report.table("stacks")[0]
@@ -280,7 +238,7 @@ def check_trace(into: Path, program: Path) -> list[str]:
     if (stack["from"], stack["registers_from"], stack["comm"]) != ("cpu", "crash_notes", "sh"):
         problems.append(f"The stack that crashed is not that of the shell, by crash_notes: {stack}.")
 
-    def from_crash(places: list[Place]) -> list[Place]:
+    def from_crash(places: list[stacks.Place]) -> list[stacks.Place]:
         names = [function for function, _ in places]
         return places[names.index("sysrq_handle_crash") :] if "sysrq_handle_crash" in names else []
 
