@@ -7,6 +7,7 @@
 
 #include "base/endian.h"
 #include "base/error.h"
+#include "cli/task_operand.h"
 
 namespace kvista::cli {
 namespace {
@@ -276,9 +277,7 @@ void StackReport::add_head(const Shown& one) {
     add_line(fmt::format("{} tasks have this stack: {}{}", one.others.size() + 1, pids,
                          one.others.size() > kMostPids ? " ..." : ""));
   }
-  add_line(fmt::format("PID: {:<7}  TASK: {:x}  CPU: {:<3}  COMMAND: {}", shown(cell(one.task.pid)),
-                       one.task.address.value, shown(cell(one.task.cpu)),
-                       one.task.comm ? fmt::format("\"{}\"", *one.task.comm) : "-"));
+  add_line(task_head(one.task));
 }
 
 void StackReport::add_stack_row(const Shown& one) {

@@ -79,6 +79,19 @@ std::optional<unsigned> TaskStacks::crashing_cpu() const {
   return cpu ? cpu : ask("panic_cpu", "counter");
 }
 
+Value TaskStacks::task_on(unsigned cpu) const {
+  const auto at = running_.find(cpu);
+  if (at == running_.end())
+    throw NotFound(fmt::format("what CPU {} runs is not known{}", cpu,
+                               running_.empty() ? "" : ": there is no such CPU"));
+  return session_.object(kernel::type_by_word(session_, "task_struct"), at->second);
+}
+
+Value TaskStacks::current_task() const {
+  const unsigned first = running_.empty() ? 0 : running_.begin()->first;
+  return task_on(crashing_cpu().value_or(first));
+}
+
 std::optional<Start> TaskStacks::of_cpu(unsigned cpu, TaskStack& found) const {
   const auto at = registers_.find(cpu);
   if (at == registers_.end()) return std::nullopt;

@@ -51,6 +51,10 @@ class TaskStacks {
   const std::map<unsigned, VirtAddr>& running() const { return running_; }
   /// The CPU that crashed: crashing_cpu, or panic_cpu. Nothing where none did.
   std::optional<unsigned> crashing_cpu() const;
+  /// What a CPU runs. Throws NotFound where that is not known.
+  Value task_on(unsigned cpu) const;
+  /// What the CPU ran that crashed, else what the first one runs. Throws likewise.
+  Value current_task() const;
   /// Why there are no ORC tables, in one sentence; empty where there are.
   const std::string& why_no_orc() const { return target_.tables().why_none(); }
   const KernelStacks& stacks() const { return stacks_; }

@@ -240,7 +240,8 @@ struct Description {
   std::vector<Range> crashkernel;
   std::optional<uint64_t> crashed;  ///< when
   FileFormat format = FileFormat::elf;
-  bool flattened = false;  ///< the file is a stream, out of order and with its head written twice
+  bool orc_without_hash = false;  ///< the section .orc_header is missing
+  bool flattened = false;         ///< the file is a stream, out of order and with its head written twice
   KdumpLine kdump;
   SegmentsLine segments;
   NoteLines note;
@@ -248,8 +249,7 @@ struct Description {
   ConfigLines config;
   std::optional<BtfLine> btf;
   ObjectLines objects;
-  std::string orc;                ///< the form of the ORC tables: "6.4"; empty: there are none
-  bool orc_without_hash = false;  ///< the section .orc_header is missing
+  std::string orc;  ///< the form of the ORC tables: "6.4"; empty: there are none
   SectionRoots section_roots = SectionRoots::value;
   std::optional<unsigned> section_bits;  ///< of the kernel itself, not of the note
   unsigned memory_map_leaf = 2;

@@ -47,7 +47,7 @@ COMMANDS = {
 }
 """By the table that they print."""
 
-EXAMPLES = ("sym", "sys", "ps", "bt", "foreach", "mod", "p", "rd", "list", "tree", "struct", "union", "enum", "whatis", "dmesg")
+EXAMPLES = ("sym", "sys", "ps", "bt", "foreach", "task", "mod", "p", "rd", "list", "tree", "struct", "union", "enum", "whatis", "dmesg")
 """The commands whose examples in the help are run."""
 
 FILTERED = forms.kdump("kdump, filtered, LZO", "codec=lzo", forms.CACHE_USER_FREE)

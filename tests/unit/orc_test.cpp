@@ -20,8 +20,8 @@ std::vector<std::byte> entry(int16_t sp_offset, int16_t bp_offset, uint16_t flag
   return bytes;
 }
 
-OrcEntry decoded(uint16_t flags, OrcFormat format) {
-  return *decode_orc(entry(0, 0, flags), format);
+OrcEntry decoded(unsigned flags, OrcFormat format) {
+  return *decode_orc(entry(0, 0, static_cast<uint16_t>(flags)), format);
 }
 
 // Each number of a register, as arch/x86/include/asm/orc_types.h has them.
@@ -30,9 +30,9 @@ TEST(OrcTest, RegistersOfTheFirstForms) {
                                  OrcBase::bp,          OrcBase::sp,          OrcBase::r10, OrcBase::r13,
                                  OrcBase::bp_indirect, OrcBase::sp_indirect};
   for (const OrcFormat format : {OrcFormat::v4_14, OrcFormat::v6_3, OrcFormat::v6_4})
-    for (uint16_t number = 0; number < kBases.size(); ++number) {
+    for (unsigned number = 0; number < kBases.size(); ++number) {
       EXPECT_EQ(decoded(number, format).sp_base, kBases.at(number)) << describe(format) << " " << number;
-      EXPECT_EQ(decoded(static_cast<uint16_t>(number << 4), format).bp_base, kBases.at(number)) << number;
+      EXPECT_EQ(decoded(number << 4, format).bp_base, kBases.at(number)) << number;
     }
   EXPECT_EQ(decoded(10, OrcFormat::v6_4).sp_base, OrcBase::ax) << "as stable kernels took it back";
 }
@@ -42,13 +42,13 @@ TEST(OrcTest, RegistersSince7_1) {
                                  OrcBase::sp,          OrcBase::bp,         OrcBase::di,
                                  OrcBase::r10,         OrcBase::r13,        OrcBase::previous_sp,
                                  OrcBase::sp_indirect, OrcBase::bp_indirect};
-  for (uint16_t number = 0; number < kBases.size(); ++number)
+  for (unsigned number = 0; number < kBases.size(); ++number)
     EXPECT_EQ(decoded(number, OrcFormat::v7_1).sp_base, kBases.at(number)) << number;
 }
 
 TEST(OrcTest, NumbersWithoutAMeaning) {
   for (const OrcFormat format : kFormats)
-    for (uint16_t number = 11; number < 16; ++number)
+    for (unsigned number = 11; number < 16; ++number)
       EXPECT_EQ(decoded(number, format).sp_base, OrcBase::unknown) << describe(format) << " " << number;
 }
 
@@ -71,8 +71,8 @@ TEST(OrcTest, TypesSince6_4) {
       OrcType::undefined,         OrcType::end_of_stack, OrcType::call,    OrcType::registers,
       OrcType::partial_registers, OrcType::unknown,      OrcType::unknown, OrcType::unknown};
   for (const OrcFormat format : {OrcFormat::v6_4, OrcFormat::v7_1})
-    for (uint16_t number = 0; number < kTypes.size(); ++number)
-      EXPECT_EQ(decoded(static_cast<uint16_t>(number << 8), format).type, kTypes.at(number)) << number;
+    for (unsigned number = 0; number < kTypes.size(); ++number)
+      EXPECT_EQ(decoded(number << 8, format).type, kTypes.at(number)) << number;
 }
 
 TEST(OrcTest, WhatWasInterrupted) {
