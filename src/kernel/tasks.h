@@ -66,7 +66,7 @@ class TaskReader {
   uint64_t resident_pages(const Value& mm) const;
 
   const Session* session_;
-  uint64_t page_size_ = 0;  // this and what follows: once memory was asked for
+  uint64_t page_size_ = 0;                // this and what follows: once memory was asked for
   std::optional<uint64_t> total_memory_;  // bytes
   std::vector<unsigned> counters_;
   std::vector<VirtAddr> active_;
