@@ -71,11 +71,14 @@ const OptionSpec& image_option();
 /// What all commands that look at an image take: --json ...
 std::span<const OptionSpec> output_options();
 
+Command make_bt();
 Command make_convert();
 Command make_dmesg();
 Command make_dump();
 Command make_enum();
 Command make_estimate();
+Command make_foreach();
+Command make_hung();
 Command make_info();
 Command make_list();
 Command make_mem_usage();
@@ -86,6 +89,7 @@ Command make_rd();
 Command make_struct();
 Command make_sym();
 Command make_sys();
+Command make_task();
 Command make_tree();
 Command make_union();
 Command make_verify();

@@ -170,16 +170,21 @@ std::optional<Value> task_by_number(const Session& session, uint64_t pid) {
   return entry == 0 ? std::nullopt : task_of_number(session, entry);
 }
 
-TaskReader::TaskReader(const Session& session)
-    : page_size_(page_size(session)), active_(running_tasks(session)) {
+TaskReader::TaskReader(const Session& session) : session_(&session), active_(running_tasks(session)) {
   std::sort(active_.begin(), active_.end());
+}
+
+// What only memory needs is not looked up before it is asked for.
+void TaskReader::prepare_memory() {
+  if (page_size_ != 0) return;
+  page_size_ = page_size(*session_);
   try {
-    total_memory_ = total_memory(session);
+    total_memory_ = total_memory(*session_);
   } catch (const Error&) {
     total_memory_.reset();  // no percentage then
   }
   for (const char* name : {"MM_FILEPAGES", "MM_ANONPAGES", "MM_SHMEMPAGES"})
-    if (const auto index = session.types().enumerator(name); index && *index < 16)
+    if (const auto index = session_->types().enumerator(name); index && *index < 16)
       counters_.push_back(static_cast<unsigned>(*index));
 }
 
@@ -231,6 +236,7 @@ const TaskReader::Memory& TaskReader::memory_of(const Value& mm) {
 }
 
 void TaskReader::read_memory(Task& task, const Value& mm) {
+  prepare_memory();
   const Memory& memory = memory_of(mm);
   task.vsz = memory.vsz;
   task.rss = memory.rss;
@@ -239,7 +245,7 @@ void TaskReader::read_memory(Task& task, const Value& mm) {
     task.mem_percent = 100.0 * static_cast<double>(*task.rss) / static_cast<double>(*total_memory_);
 }
 
-Task TaskReader::read(const Value& object) {
+Task TaskReader::read_identity(const Value& object) const {
   Task task;
   task.object = object;
   task.address = *object.address();
@@ -247,7 +253,6 @@ Task TaskReader::read(const Value& object) {
   ask(fault, [&] { task.pid = object["pid"].number(); });
   ask(fault, [&] { task.tgid = object["tgid"].number(); });
   ask(fault, [&] { task.comm = object["comm"].text(); });
-  ask(fault, [&] { read_parent(task); });
   // Since bcf9033e5449 (5.16) only thread_info has the CPU.
   ask(fault,
       [&] { task.cpu = object.has("cpu") ? object["cpu"].number() : object["thread_info"]["cpu"].number(); });
@@ -259,6 +264,13 @@ Task TaskReader::read(const Value& object) {
   ask(fault,
       [&] { task.is_kernel_thread = task.pid == 0 || (object["flags"].number() & kKernelThread) != 0; });
   task.is_active = std::binary_search(active_.begin(), active_.end(), task.address);
+  return task;
+}
+
+Task TaskReader::read(const Value& object) {
+  Task task = read_identity(object);
+  std::string& fault = task.fault;
+  ask(fault, [&] { read_parent(task); });
   ask(fault, [&] { task.start_time = object["start_time"].number(); });
   ask(fault, [&] { task.user_time = object["utime"].number(); });
   ask(fault, [&] { task.system_time = object["stime"].number(); });

@@ -49,6 +49,8 @@ struct Task {
 class TaskReader {
  public:
   explicit TaskReader(const Session& session);
+  /// Without parent, times and memory, which take longer. Nothing is thrown: what cannot be read is left out.
+  Task read_identity(const Value& object) const;
   /// Nothing is thrown: what cannot be read is left out.
   Task read(const Value& object);
 
@@ -58,11 +60,13 @@ class TaskReader {
     std::optional<uint64_t> rss;
     std::string fault;
   };
+  void prepare_memory();
   const Memory& memory_of(const Value& mm);
   void read_memory(Task& task, const Value& mm);
   uint64_t resident_pages(const Value& mm) const;
 
-  uint64_t page_size_;
+  const Session* session_;
+  uint64_t page_size_ = 0;                // this and what follows: once memory was asked for
   std::optional<uint64_t> total_memory_;  // bytes
   std::vector<unsigned> counters_;
   std::vector<VirtAddr> active_;

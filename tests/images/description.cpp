@@ -213,6 +213,18 @@ void parse_btf(Words& words, Description& out) {
   }
 }
 
+std::vector<std::string> split_names(std::string names) {
+  std::vector<std::string> all;
+  for (; !names.empty(); names.erase(0, std::min(names.find(','), names.size() - 1) + 1))
+    all.push_back(names.substr(0, names.find(',')));
+  return all;
+}
+
+void parse_orc(Words& words, Description& out) {
+  out.orc_without_hash = words.word("no_hash");
+  out.orc = words.next();
+}
+
 void parse_task(Words& words, Description& out) {
   TaskLine task;
   words.number("pid", task.pid);
@@ -228,6 +240,8 @@ void parse_task(Words& words, Description& out) {
   if (const auto state = words.option("state")) task.state = *state;
   task.is_running = words.word("running");
   task.is_kernel_thread = words.word("kernel");
+  task.is_user = words.word("user");
+  if (const auto functions = words.option("stack")) task.stack = split_names(*functions);
   out.objects.tasks.push_back(std::move(task));
 }
 
@@ -239,9 +253,7 @@ void parse_module(Words& words, Description& out) {
   words.number("used", module.used);
   words.number("taints", module.taints);
   if (const auto state = words.option("state")) module.state = choose(kStates, *state);
-  if (auto names = words.option("symbols"))
-    for (; !names->empty(); names->erase(0, std::min(names->find(','), names->size() - 1) + 1))
-      module.symbols.push_back(names->substr(0, names->find(',')));
+  if (const auto names = words.option("symbols")) module.symbols = split_names(*names);
   module.has_types = words.word("types");
   module.name = words.next();
   out.objects.modules.push_back(std::move(module));
@@ -505,7 +517,7 @@ void parse_entry_of(Words& words, Description& out) {
   parse_entry(kind, words, out);
 }
 
-constexpr std::array<std::pair<std::string_view, Statement>, 35> kStatements = {{
+constexpr std::array<std::pair<std::string_view, Statement>, 36> kStatements = {{
     {"machine", parse_machine},
     {"ram", [](Words& words, Description& out) { out.ram = parse_ranges(words); }},
     {"release", [](Words& words, Description& out) { out.release = words.next(); }},
@@ -518,6 +530,7 @@ constexpr std::array<std::pair<std::string_view, Statement>, 35> kStatements = {
     {"symbols", parse_symbols},
     {"btf", parse_btf},
     {"task", parse_task},
+    {"orc", parse_orc},
     {"module", parse_module},
     {"object", parse_object},
     {"config", parse_config},

@@ -136,6 +136,8 @@ struct TaskLine {
   std::string state = "S";                   ///< as in /proc/PID/stat
   bool is_running = false;                   ///< it is its CPU's current task
   bool is_kernel_thread = false;             ///< it has no memory of its own
+  bool is_user = false;                      ///< as it ran, it was in user mode
+  std::vector<std::string> stack;            ///< the functions on its stack, the innermost first
   uint64_t vsz = 0, rss = 0;                 ///< bytes
   uint64_t start = 0, utime = 0, stime = 0;  ///< nanoseconds
 };
@@ -238,7 +240,8 @@ struct Description {
   std::vector<Range> crashkernel;
   std::optional<uint64_t> crashed;  ///< when
   FileFormat format = FileFormat::elf;
-  bool flattened = false;  ///< the file is a stream, out of order and with its head written twice
+  bool orc_without_hash = false;  ///< the section .orc_header is missing
+  bool flattened = false;         ///< the file is a stream, out of order and with its head written twice
   KdumpLine kdump;
   SegmentsLine segments;
   NoteLines note;
@@ -246,6 +249,7 @@ struct Description {
   ConfigLines config;
   std::optional<BtfLine> btf;
   ObjectLines objects;
+  std::string orc;  ///< the form of the ORC tables: "6.4"; empty: there are none
   SectionRoots section_roots = SectionRoots::value;
   std::optional<unsigned> section_bits;  ///< of the kernel itself, not of the note
   unsigned memory_map_leaf = 2;

@@ -28,6 +28,7 @@ void Kernel::place_objects() {
   place_tasks(writer, lines.tasks, description_.cpus);
   place_modules(writer, lines.modules);
   place_system(writer);
+  place_stacks(writer, description_);
 }
 
 PlacedObject Kernel::object(const std::string& name) const {

@@ -40,12 +40,13 @@ struct signal_struct { int nr_threads; struct list_head thread_head; };
 struct pid { unsigned int level; struct hlist_head tasks[4]; };
 struct pid_namespace { struct idr idr; unsigned int pid_allocated; };
 struct thread_info { unsigned long flags; unsigned long syscall_work; unsigned int status; unsigned int cpu; };
+struct thread_struct { unsigned long sp; };
 struct task_struct {
   struct thread_info thread_info; unsigned int __state; unsigned int flags; char sched[4096];
   struct list_head tasks; struct mm_struct *mm; int exit_state; pid_t pid; pid_t tgid;
   struct task_struct *real_parent; struct pid *thread_pid; struct hlist_node pid_links[4];
   struct list_head thread_node; u64 utime; u64 stime; u64 start_time; char locks[4096];
-  char comm[16]; struct signal_struct *signal;
+  char comm[16]; struct signal_struct *signal; void *stack; struct thread_struct thread;
 };
 struct rq { unsigned int nr_running; struct task_struct *curr; struct task_struct *idle; };
 
@@ -74,6 +75,11 @@ struct uts_namespace { struct new_utsname name; };
 struct timespec64 { long tv_sec; long tv_nsec; };
 struct timekeeper { unsigned long xtime_sec; struct timespec64 wall_to_monotonic; long long offs_boot; };
 struct tk_data { unsigned int seq; struct timekeeper timekeeper; };
+
+struct inactive_task_frame {
+  unsigned long r15; unsigned long r14; unsigned long r13; unsigned long r12; unsigned long bx; unsigned long bp;
+  unsigned long ret_addr;
+};
 )";
 
 }  // namespace

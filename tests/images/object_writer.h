@@ -80,5 +80,6 @@ class ObjectWriter {
 void place_tasks(ObjectWriter& writer, const std::vector<TaskLine>& tasks, unsigned cpus);
 void place_modules(ObjectWriter& writer, const std::vector<ModuleLine>& modules);
 void place_system(ObjectWriter& writer);
+void place_stacks(ObjectWriter& writer, const Description& description);
 
 }  // namespace kvista::test

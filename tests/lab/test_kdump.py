@@ -16,6 +16,7 @@ import initramfs
 import kernels
 import kvista
 import lab
+import stacks
 from test_lab import Trial
 
 PARTS = Path(__file__).resolve().parent / "kdump"
@@ -28,6 +29,9 @@ LEAST_MODULES = 3
 LEAST_PAGES = 10_000
 TASKS_THAT_GO = 8
 """Tasks that end between the list and the crash, those that made the list among them."""
+LEAST_STACKS, LEAST_FRAMES, LEAST_TRACE = 40, 125, 6
+STACKS_THAT_MOVE = 3
+"""Tasks that stood still between two readings of their stack, and moved before the crash."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,6 +287,40 @@ def check_tasks(into: Path, program: Path) -> list[str]:
     return wrong
 
 
+def check_stacks(into: Path, program: Path) -> list[str]:
+    """The stacks of tasks that slept, frame by frame, with what the kernel had said of them."""
+    before = into / "before"
+    first, second = (stacks.of_proc((before / f"stacks.{reading}").read_text("utf-8")) for reading in (1, 2))
+    left_out = stacks.scheduler_text((before / "kallsyms").read_text("utf-8"))
+    report = kvista.run(program, "-c", str(into / "dump"), "foreach", "bt", statuses=(0,))
+    ours = stacks.of_kvista(report, left_out)
+    return stacks.compare(first, second, ours, STACKS_THAT_MOVE, (LEAST_STACKS, LEAST_FRAMES))
+
+
+def check_trace(into: Path, program: Path) -> list[str]:
+    """The stack that crashed, with the trace that the kernel itself printed."""
+    dump = str(into / "dump")
+    log = lab.run([str(program), "-c", dump, "dmesg"], "kvista dmesg")
+    trace = log.partition("Kernel panic")[2].partition("Call Trace:")[2].partition("RIP:")[0]
+    theirs = [(at["function"], int(at["offset"], 16)) for at in stacks.PLACE.finditer(trace) if not at["guess"]]
+    report = kvista.run(program, "-c", dump, "bt", statuses=(0,))
+    ours = [(row["function"], row["offset"]) for row in report.table("frames")]
+    stack = report.table("stacks")[0]
+    problems = []
+    if (stack["from"], stack["registers_from"], stack["comm"]) != ("cpu", "crash_notes", "sh"):
+        problems.append(f"The stack that crashed is not that of the shell, by crash_notes: {stack}.")
+
+    def from_crash(places: list[stacks.Place]) -> list[stacks.Place]:
+        names = [function for function, _ in places]
+        return places[names.index("sysrq_handle_crash") :] if "sysrq_handle_crash" in names else []
+
+    print(f"  {len(from_crash(theirs))} frames of the crash compared")
+    if from_crash(ours) != from_crash(theirs) or len(from_crash(theirs)) < LEAST_TRACE:
+        problems.append(f"kvista has {ours}, and the kernel printed {theirs}.")
+    guesses = [row["function"] for row in report.table("frames") if row["means"] == "scan"]
+    return problems + [f"{function} is a guess." for function in guesses]
+
+
 def check_modules(into: Path, program: Path) -> list[str]:
     """The list of modules, and addresses of symbols."""
     dump = str(into / "dump")
@@ -326,6 +364,8 @@ def main() -> int:
         trial.step("what it is", lambda: check_info(into, arguments.kvista))
         trial.step("the log", lambda: check_log(into, arguments.kvista))
         trial.step("tasks", lambda: check_tasks(into, arguments.kvista))
+        trial.step("stacks of tasks that slept", lambda: check_stacks(into, arguments.kvista))
+        trial.step("the stack that crashed", lambda: check_trace(into, arguments.kvista))
         trial.step("modules and symbols", lambda: check_modules(into, arguments.kvista))
     return 1 if trial.problems else 0
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import btf
 import capture
@@ -18,6 +19,7 @@ import full_peers
 import kvista
 import lab
 import live
+import stacks
 import symbols
 import tasks
 from oracles import Oracle
@@ -27,6 +29,9 @@ LEAST_SYMBOLS = {"bullseye": 90_000, "bookworm": 80_000, "trixie": 150_000, "sid
 LEAST_TYPES = {"bullseye": 70_000, "bookworm": 85_000, "trixie": 100_000, "sid": 110_000}
 LEAST_MODULES = 3
 LEAST_TASKS = 70
+LEAST_FRAMES = 350
+LIVE_STACKS = (40, 130)
+"""Of a guest that runs: as many stacks and frames must stand still and be compared."""
 LEAST_GLOBALS = 370
 LIVE_SLACK = 8
 """Tasks that come and go while kvista runs, itself among them."""
@@ -42,7 +47,7 @@ COMMANDS = {
 }
 """By the table that they print."""
 
-EXAMPLES = ("sym", "sys", "ps", "mod", "p", "rd", "list", "tree", "struct", "union", "enum", "whatis", "dmesg")
+EXAMPLES = ("sym", "sys", "ps", "bt", "foreach", "task", "mod", "p", "rd", "list", "tree", "struct", "union", "enum", "whatis", "dmesg")
 """The commands whose examples in the help are run."""
 
 FILTERED = forms.kdump("kdump, filtered, LZO", "codec=lzo", forms.CACHE_USER_FREE)
@@ -55,6 +60,25 @@ def live_command(name: str) -> str:
     command = f"kvista {' '.join(COMMANDS[name])} --json"
     save = f"/out/live/{name}.tasks"
     return f"oracle tasks {save}.before; {command}; status=$?; oracle tasks {save}.after; exit $status"
+
+
+def live_stacks_command() -> str:
+    """kvista's stacks between two readings of the kernel's own."""
+    read = f"{stacks.COMMAND} >/out/live/stacks.{{}} 2>/dev/null".format
+    return f"{read('before')}; kvista foreach bt --json; status=$?; {read('after')}; exit $status"
+
+
+def check_live_stacks(oracle: Oracle) -> list[str]:
+    """The stacks of what slept, frame by frame. What ran meanwhile may be damaged: status 1."""
+    status, words = (oracle.text(f"live/stacks.{what}").strip() for what in ("status", "stderr"))
+    if status not in ("0", "1"):
+        return [f"'kvista foreach bt' ended with status {status} in the guest: {words}"]
+    report = kvista.Report(oracle.text("live/stacks.stdout"), "live stacks")
+    running = [row for row in report.table("stacks") if row["from"] == "guess"]
+    ours = stacks.of_kvista(report, stacks.scheduler_text(oracle.text("kallsyms")))
+    before, after = (stacks.of_proc(oracle.text(f"live/stacks.{when}")) for when in ("before", "after"))
+    problems = [] if running else ["No task that runs is marked as a guess."]
+    return problems + stacks.compare(before, after, ours, LIVE_SLACK, LIVE_STACKS)
 
 
 def ask(binary: Path, image: Path, name: str) -> kvista.Report:
@@ -152,6 +176,38 @@ def check_same(want: kvista.Report, got: kvista.Report, name: str) -> list[str]:
     return symbols.shown("A row differs", wrong, lambda pair: f"{pair[1]} instead of {pair[0]}")
 
 
+def ask_stacks(binary: Path, image: Path) -> dict[str, list[dict[str, Any]]]:
+    """The frames of each task that was switched out, by its address."""
+    report = kvista.run(binary, "-c", str(image), "foreach", "bt", statuses=(0,))
+    frames: dict[str, list[dict[str, Any]]] = {
+        row["task"]: [] for row in report.table("stacks") if row["from"] == "switched out"
+    }
+    for row in report.table("frames"):
+        if row["task"] in frames:
+            frames[row["task"]].append(row)
+    return frames
+
+
+def check_stacks(binary: Path, image: Path) -> list[str]:
+    """That every stack is followed to its end by ORC alone."""
+    stacks_found = ask_stacks(binary, image)
+    frames = [row for stack in stacks_found.values() for row in stack]
+    print(f"  {len(stacks_found)} stacks with {len(frames)} frames")
+    wrong = [row for row in frames if row["means"] not in ("switched out", "orc", "registers")]
+    problems = symbols.shown("A frame is not found by ORC", wrong, str)
+    if len(stacks_found) < LEAST_TASKS or len(frames) < LEAST_FRAMES:
+        problems.append(f"At least {LEAST_TASKS} stacks and {LEAST_FRAMES} frames are expected.")
+    return problems
+
+
+def check_same_stacks(binary: Path, one: Path, other: Path) -> list[str]:
+    """That two images of the same memory give the same stacks."""
+    want, got = ask_stacks(binary, one), ask_stacks(binary, other)
+    print(f"  {len(want)} stacks compared with those of the whole dump")
+    wrong = [task for task in want.keys() | got.keys() if want.get(task) != got.get(task)]
+    return symbols.shown("A stack differs", wrong, str)
+
+
 def check_extracted(tool: Path, image: Path, oracle: Path) -> list[str]:
     """The BTF in an image."""
     with tempfile.TemporaryDirectory() as folder:
@@ -174,6 +230,7 @@ def check_dump(trial: Trial, binary: Path, tools: argparse.Namespace, found: cap
 
     for name in COMMANDS:
         trial.step(f"dump: {' '.join(COMMANDS[name])}", lambda name=name: action(name))  # type: ignore[misc]
+    trial.step("dump: stacks", lambda: check_stacks(binary, found.dump))
     trial.step("dump: sys counts the tasks of ps", lambda: check_count(reports))
     trial.step("dump: declared variables", lambda: check_globals(tools.globals_check, found.dump))
     trial.step("dump: the examples of help", lambda: check_help(binary, found.dump))
@@ -215,6 +272,7 @@ def check_filtered(
                 f"filtered: {' '.join(COMMANDS[name])}",
                 lambda name=name: check_same(reports[name], ask(binary, images[0], name), name),  # type: ignore[misc]
             )
+        trial.step("filtered: stacks", lambda: check_same_stacks(binary, found.dump, images[0]))
         trial.step("filtered: BTF is the guest's", lambda: check_extracted(btf_tool, images[0], found.oracle))
 
 
@@ -225,7 +283,8 @@ def check_live(trial: Trial, static: Path, suite: str, variant: str) -> None:
         oracle = Oracle(path)
 
         def boot() -> list[str]:
-            live.run(suite, variant, static, path, {name: live_command(name) for name in COMMANDS})
+            commands = {name: live_command(name) for name in COMMANDS}
+            live.run(suite, variant, static, path, {**commands, "stacks": live_stacks_command()})
             return []
 
         def snapshots(name: str) -> Readings:
@@ -243,6 +302,7 @@ def check_live(trial: Trial, static: Path, suite: str, variant: str) -> None:
         trial.step("live: boot and run", boot)
         for name in COMMANDS:
             trial.step(f"live: {' '.join(COMMANDS[name])}", lambda name=name: action(name))  # type: ignore[misc]
+        trial.step("live: stacks", lambda: check_live_stacks(oracle))
 
 
 def main() -> int:

@@ -1,0 +1,36 @@
+#include "unwind/kernel_memory.h"
+
+#include <array>
+#include <utility>
+
+#include "base/error.h"
+#include "kernel/session.h"
+
+namespace kvista::unwind {
+
+std::optional<VirtAddr> place_of(const kernel::Session& session, std::string_view symbol) {
+  const auto found = session.symbols().find(symbol);
+  return found.empty() ? std::nullopt : std::optional(found.front().address);
+}
+
+std::vector<VirtRange> kernel_code(const kernel::Session& session) {
+  constexpr std::array kLabels = {std::pair{"_stext", "_etext"}, std::pair{"_sinittext", "_einittext"}};
+  std::vector<VirtRange> ranges;
+  for (const auto& [start, end] : kLabels) {
+    const auto first = place_of(session, start);
+    const auto last = place_of(session, end);
+    if (first && last && *first < *last) ranges.push_back({*first, *last - 1});
+  }
+  return ranges;
+}
+
+std::string read_or_say(const kernel::Session& session, VirtAddr address, std::span<std::byte> out) {
+  try {
+    session.read(address, out, nullptr);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace kvista::unwind

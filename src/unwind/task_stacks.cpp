@@ -1,0 +1,160 @@
+#include "unwind/task_stacks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "kernel/session.h"
+#include "kernel/walk.h"
+#include "unwind/kernel_memory.h"
+
+namespace kvista::unwind {
+namespace {
+
+using kernel::Session;
+
+std::map<unsigned, VirtAddr> running_tasks(const Session& session) {
+  std::map<unsigned, VirtAddr> running;
+  try {
+    const Value queues = session.own_global("runqueues");
+    for (const unsigned cpu : session.present_cpus()) running[cpu] = queues.per_cpu(cpu)["curr"].target();
+  } catch (const Error&) {
+    running.clear();  // then all count as switched out, and the frames tell
+  }
+  return running;
+}
+
+// The first place of a task that was never run: ret_from_fork, of its own name in assembly since 3aec4ecb3d1f
+// (6.5).
+std::optional<VirtAddr> place_of_new_tasks(const Session& session) {
+  const auto place = place_of(session, "ret_from_fork_asm");
+  return place ? place : place_of(session, "ret_from_fork");
+}
+
+bool is_on(const std::vector<Stack>& stacks, VirtAddr sp) {
+  return std::any_of(stacks.begin(), stacks.end(), [&](const Stack& stack) { return stack.contains(sp); });
+}
+
+}  // namespace
+
+const char* describe(Origin origin) {
+  switch (origin) {
+    case Origin::switched_out:
+      return "switched out";
+    case Origin::cpu:
+      return "cpu";
+    case Origin::user_mode:
+      return "user mode";
+    case Origin::guess:
+      return "guess";
+    case Origin::none:
+      return "none";
+  }
+  return "";
+}
+
+TaskStacks::TaskStacks(const Session& session)
+    : session_(session),
+      target_(session),
+      stacks_(session),
+      registers_(read_cpu_registers(session)),
+      running_(running_tasks(session)),
+      ret_from_fork_(place_of_new_tasks(session)) {}
+
+// -1 where no CPU crashed.
+std::optional<unsigned> TaskStacks::crashing_cpu() const {
+  const auto ask = [&](const char* name, const char* member) -> std::optional<unsigned> {
+    try {
+      const Value variable = session_.own_global(name);
+      const int64_t cpu = (member == nullptr ? variable : variable[member]).signed_number();
+      return running_.contains(static_cast<unsigned>(cpu)) ? std::optional(static_cast<unsigned>(cpu))
+                                                           : std::nullopt;
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  };
+  const auto cpu = ask("crashing_cpu", nullptr);
+  return cpu ? cpu : ask("panic_cpu", "counter");
+}
+
+Value TaskStacks::task_on(unsigned cpu) const {
+  const auto at = running_.find(cpu);
+  if (at == running_.end())
+    throw NotFound(fmt::format("what CPU {} runs is not known{}", cpu,
+                               running_.empty() ? "" : ": there is no such CPU"));
+  return session_.object(kernel::type_by_word(session_, "task_struct"), at->second);
+}
+
+Value TaskStacks::current_task() const {
+  const unsigned first = running_.empty() ? 0 : running_.begin()->first;
+  return task_on(crashing_cpu().value_or(first));
+}
+
+std::optional<Start> TaskStacks::of_cpu(unsigned cpu, TaskStack& found) const {
+  const auto at = registers_.find(cpu);
+  if (at == registers_.end()) return std::nullopt;
+  const Registers& registers = at->second.registers;
+  // It may be just about to change to another task's stack.
+  if (!registers.is_user() && !is_on(*found.stacks, VirtAddr{registers[Reg::sp]})) return std::nullopt;
+  found.source = at->second.source;
+  return Start{Means::registers, registers, true, true};
+}
+
+// What __switch_to_asm pushes (arch/x86/include/asm/switch_to.h), with the address that it returns to.
+Start TaskStacks::of_switched_out(const Value& task) const {
+  const VirtAddr sp = task["thread"]["sp"].target();
+  const Value frame = session_.object(kernel::type_by_word(session_, "inactive_task_frame"), sp);
+  const Value address = frame["ret_addr"];
+  Start start;
+  start.means = Means::switched_out;
+  start.registers[Reg::ip] = address.number();
+  start.registers[Reg::bp] = frame["bp"].number();
+  start.registers[Reg::sp] = sp.value + frame.type().size();
+  start.at = address.address();
+  start.is_interrupted = ret_from_fork_ && ret_from_fork_->value == start.registers[Reg::ip];
+  return start;
+}
+
+void TaskStacks::follow(const Value& task, TaskStack& found) {
+  if (task["stack"].number() == 0) {  // 68f24b08ee89 (4.9): as soon as it has ended
+    found.trace.end = End::complete;
+    found.trace.fault = "it has ended, and its stack was given back";
+    return;
+  }
+  const auto runs = std::find_if(running_.begin(), running_.end(),
+                                 [&](const auto& one) { return one.second == *task.address(); });
+  auto stacks = std::make_shared<std::vector<Stack>>(std::vector{stacks_.of_task(task)});
+  found.stacks = stacks;
+  std::optional<Start> start;
+  if (runs != running_.end()) {
+    found.cpu = runs->first;
+    const auto& more = stacks_.of_cpu(runs->first);
+    stacks->insert(stacks->end(), more.begin(), more.end());
+    start = of_cpu(runs->first, found);
+    found.origin = start ? Origin::cpu : Origin::guess;
+  } else {
+    found.origin = Origin::switched_out;
+  }
+  if (start && start->registers.is_user()) {
+    found.origin = Origin::user_mode;
+    found.trace.end = End::complete;
+    found.trace.user = start->registers;
+    return;
+  }
+  found.trace = unwind(target_, *stacks, start ? *start : of_switched_out(task));
+}
+
+TaskStack TaskStacks::read(const Value& task) {
+  TaskStack found;
+  try {
+    follow(task, found);
+  } catch (const Error& error) {
+    found.origin = Origin::none;
+    found.trace.fault = error.what();
+  }
+  return found;
+}
+
+}  // namespace kvista::unwind
