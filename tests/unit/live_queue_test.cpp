@@ -1,8 +1,6 @@
 // Dumps of running kernels, by described ones that are said to run.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <array>
+#include <atomic>
 #include <map>
 #include <set>
 
@@ -10,19 +8,15 @@
 #include "dump/live_queue.h"
 #include "dump/writer.h"
 #include "image/open.h"
-#include "images/image.h"
-#include "images/temporary.h"
-#include "kernel/session.h"
+#include "unit/dump_fixture.h"
 #include "unit/failure.h"
 
 namespace kvista::dump {
 namespace {
 
-using image::PageState;
 using testing::HasSubstr;
 
-constexpr uint64_t kPageSize = 4096;
-constexpr const char* kDescription =
+constexpr const char* kRunning =
     "pages 0x400-0x7ff class=buddy order=10\n"
     "pages 0x800-0xbff class=anon\n"
     "pages 0xc00-0xcff class=lru\n"
@@ -30,30 +24,27 @@ constexpr const char* kDescription =
     "pages 0xf00-0xfff class=slab order=3\n"
     "contents pattern 0x800000-0x1800000\n";
 
-/// The same memory, said to change.
-class RunningImage : public image::MemoryImage {
+/// Memory that is said to change, and from `change()` on is another.
+class RunningImage : public LayeredImage {
  public:
-  explicit RunningImage(std::unique_ptr<image::MemoryImage> still) : still_(std::move(still)) {
-    traits_ = still_->traits();
+  explicit RunningImage(std::unique_ptr<image::MemoryImage> first,
+                        std::unique_ptr<image::MemoryImage> later = nullptr)
+      : LayeredImage(std::move(first)), later_(std::move(later)) {
     traits_.live = true;
-    ram_.assign(still_->ram().begin(), still_->ram().end());
-    segments_.assign(still_->segments().begin(), still_->segments().end());
-    notes_.assign(still_->notes().begin(), still_->notes().end());
   }
   image::ReadResult read(PhysAddr address, std::span<std::byte> out) const override {
-    return still_->read(address, out);
+    return changed_ ? later_->read(address, out) : whole().read(address, out);
   }
-  std::vector<std::byte> read_note(const image::Note& note, uint64_t limit) const override {
-    return still_->read_note(note, limit);
-  }
+  void change() const { changed_ = true; }
 
  private:
-  std::unique_ptr<image::MemoryImage> still_;
+  std::unique_ptr<image::MemoryImage> later_;
+  mutable std::atomic<bool> changed_ = false;
 };
 
 class LiveDumps : public testing::Test {
  protected:
-  LiveDumps() { test::TestImage(kDescription).write(source_); }
+  LiveDumps() { test::TestImage(kRunning).write(source_); }
 
   kernel::Session session() const {
     machine::Options options;
@@ -108,6 +99,27 @@ TEST_F(LiveDumps, HoldTheSamePagesWhateverTheirOrder) {
       EXPECT_GT(compared, 5000U);
     }
   }
+}
+
+// Frames that are found to be poisoned between the count and the copy.
+TEST_F(LiveDumps, LeaveAloneWhatMustNotBeTouchedAnyMore) {
+  test::TestImage(std::string(kRunning) + "pages 0x800-0x83f class=hwpoison\n")
+      .write(directory_.file("later"));
+  auto image =
+      std::make_unique<RunningImage>(image::open_image(source_), image::open_image(directory_.file("later")));
+  const RunningImage& running = *image;
+  machine::Options options;
+  options.system_root = directory_.file("system");
+  const kernel::Session session(std::move(image), options);
+  DumpRequest wanted = request(0);
+  const uint64_t before = write_dump(session, wanted).lost();
+  wanted.decided = [&](auto...) { running.change(); };
+  const DumpResult result = write_dump(session, wanted);
+  EXPECT_EQ(result.changed, 0x40U);
+  EXPECT_EQ(result.lost(), before + 0x40U);
+  const auto saved = image::open_image(dump_);
+  for (uint64_t pfn = 0x7f0; pfn < 0x850; ++pfn)
+    EXPECT_EQ(page(*saved, pfn).first == PageState::lost, 0x800 <= pfn && pfn < 0x840) << std::hex << pfn;
 }
 
 TEST_F(LiveDumps, SayThatTheKernelRan) {
