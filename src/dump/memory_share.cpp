@@ -27,7 +27,7 @@ constexpr uint64_t needed(unsigned threads, uint64_t chunk, uint64_t bitmap) {
 }
 
 constexpr uint64_t usual_limit(unsigned threads) {
-  return 16 * kMiB + threads * 8 * kMiB;
+  return 16 * kMiB + uint64_t{threads} * 8 * kMiB;
 }
 static_assert(needed(1, kMostChunk, kMostBitmap) <= usual_limit(1));
 
