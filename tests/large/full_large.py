@@ -18,6 +18,8 @@ SECTION = 0x8000
 SLAB = 0x10
 """Of the frames of a section, those that level 31 keeps."""
 MOST_KIB = 32 << 10
+LIMIT_MIB = 16
+"""With --memory-limit."""
 
 DESCRIPTION = f"""ram 0x0-{TIB}T
 machine direct_map=1g
@@ -41,6 +43,31 @@ def measured(command: list[str]) -> tuple[str, int, float]:
     return output, usage.ru_maxrss, time.monotonic() - start
 
 
+def streamed(kvista: str, image: str, kept: int) -> list[str]:
+    """An ELF core file as a stream, in which no decision can be read back, and which has little memory."""
+    problems = []
+    options = ["-d", "31", "--threads", "8", "--memory-limit", f"{LIMIT_MIB}M", "--json"]
+    with open(os.devnull, "wb") as nowhere:
+        command = [kvista, "dump", "-E", "-F", *options, image, "-"]
+        start = time.monotonic()
+        # The report is on standard error, since the dump is on standard output.
+        with subprocess.Popen(command, stdout=nowhere, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr
+            report = process.stderr.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+    seconds, peak = time.monotonic() - start, usage.ru_maxrss
+    if process.returncode != 0:
+        return [f"{' '.join(command)} ended with status {process.returncode}: {report}"]
+    row = json.loads(report)["tables"]["dump"][0]
+    print(f"{row['saved']} pages streamed as {row['format']} in {seconds:.0f} s and {peak / 1024:.1f} MiB of memory")
+    if row["saved"] != kept or not row["complete"]:
+        problems.append(f"{kept} pages are expected in the stream: {row}")
+    if peak > LIMIT_MIB << 10:
+        problems.append(f"{peak} KiB of memory are more than the limit, {LIMIT_MIB} MiB")
+    return problems
+
+
 def main() -> int:
     """Write, and look at what was written."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -62,6 +89,7 @@ def main() -> int:
             problems.append(f"{frames} pages and {kept} saved are expected: {row}")
         if peak > MOST_KIB:
             problems.append(f"{peak} KiB of memory are more than {MOST_KIB}")
+        problems += streamed(arguments.kvista, image, kept)
         for frame, there in ((0, False), (SECTION - 1, True), (frames - 1, True), (frames - SLAB - 1, False)):
             read = [arguments.kvista, "-c", dump, "rd", "-p", f"{frame * PAGE:x}", "1"]
             done = subprocess.run(read, capture_output=True, text=True, check=False)
