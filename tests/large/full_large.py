@@ -46,7 +46,7 @@ def measured(command: list[str]) -> tuple[str, int, float]:
 def streamed(kvista: str, image: str, kept: int) -> list[str]:
     """An ELF core file as a stream, in which no decision can be read back, and which has little memory."""
     problems = []
-    options = ["-d", "31", "--threads", "8", "--memory-limit", f"{LIMIT_MIB}M", "--json"]
+    options = ["-d", "31", "--threads", "8", "--memory-limit", f"{LIMIT_MIB}M", "--json", "--quiet"]
     with open(os.devnull, "wb") as nowhere:
         command = [kvista, "dump", "-E", "-F", *options, image, "-"]
         start = time.monotonic()
