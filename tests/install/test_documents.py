@@ -89,10 +89,13 @@ class Bash:
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(directory)
-            env = {"PATH": os.environ["PATH"], "TERM": "dumb", "PS1": self.PROMPT, "HOME": str(directory)}
+            env = {"PATH": os.environ["PATH"], "TERM": "dumb", "PS1": "", "HOME": str(directory)}
             os.execvpe("bash", ["bash", "--noprofile", "--norc", "-i"], env)
-        os.write(self.terminal, f"bind 'set bell-style none'; PS1=; source {script}; PS1='{self.PROMPT}'; stty cols 500\n".encode())
-        self.read_until(lambda seen: seen.count(self.PROMPT) >= 2 and seen.endswith(self.PROMPT))
+        # What is typed is shown, too: neither the prompt nor the word that is waited for stands in it.
+        start, end = self.PROMPT[:3], self.PROMPT[3:]
+        setting = f"bind 'set bell-style none'; source {script}; stty cols 500; PS1='{start}''{end}'; echo $((41+1))nd"
+        os.write(self.terminal, f"{setting}\n".encode())
+        self.read_until(lambda seen: "42nd" in seen and seen.endswith(self.PROMPT))
 
     def read_until(self, done, limit=10.0):
         seen = ""
