@@ -43,7 +43,7 @@ class Dumps : public testing::Test {
     described_->write(source_path_);
   }
 
-  kernel::Session open(const std::string& path) const { return {image::open_image(path), {}}; }
+  static kernel::Session open(const std::string& path) { return {image::open_image(path), {}}; }
 
   DumpRequest request(unsigned level) const {
     DumpRequest request;
