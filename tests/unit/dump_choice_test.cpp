@@ -198,7 +198,7 @@ TEST(MemoryShares, StayBelowTheLimit) {
     const MemoryShare share = share_memory(limit * kMiB, 16);
     EXPECT_GE(share.threads, 1U);
     EXPECT_GE(share.chunk_bytes, 64 << 10U);
-    EXPECT_LT(share.bitmap_bytes + share.threads * 3 * share.chunk_bytes, limit * kMiB);
+    EXPECT_LT(share.bitmap_bytes + 3 * share.chunk_bytes * share.threads, limit * kMiB);
   }
   EXPECT_LT(share_memory(32 * kMiB, 16).threads, share_memory(64 * kMiB, 16).threads);
 }
@@ -319,7 +319,7 @@ class AllOptions : public Choices {
 
   std::string source_of(unsigned source) {
     if (source == kElfCore) return source_path_;
-    const std::string path = directory_.file(fmt::format("source{}", source));
+    std::string path = directory_.file(fmt::format("source{}", source));
     if (std::filesystem::exists(path)) return path;
     DumpRequest wanted = request(0);
     wanted.outputs = {path};

@@ -37,7 +37,7 @@ class DamagedTables : public Dumps {
     note_ = whole_.find("KVISTA") - 12 + kHead;
   }
 
-  uint64_t word(unsigned which) const { return read_at(note_ + which * 8); }
+  uint64_t word(uint64_t which) const { return read_at(note_ + which * 8); }
   uint64_t read_at(size_t at) const {
     return load<uint64_t>(reinterpret_cast<const std::byte*>(&whole_.at(at)), ByteOrder::little);
   }
@@ -69,9 +69,9 @@ TEST_F(DamagedTables, AreUsedUpToTheDamage) {
 }
 
 TEST_F(DamagedTables, MayBeBehindTheEnd) {
-  set(note_ + kMissing * 8, uint64_t{1} << 62);
+  set(note_ + uint64_t{kMissing} * 8, uint64_t{1} << 62);
   EXPECT_THAT(opened()->warnings(), Contains(HasSubstr("is damaged: 0 of its")));
-  set(note_ + kMemorySize * 8, UINT64_MAX);
+  set(note_ + uint64_t{kMemorySize} * 8, UINT64_MAX);
   EXPECT_THAT(opened()->warnings(), Contains(HasSubstr("the table of memory at")));
 }
 
@@ -86,7 +86,7 @@ TEST_F(DamagedTables, NeverLeadAstray) {
     whole_ = sound;
     for (unsigned i = 0; i <= random() % 4; ++i) {
       const bool in_note = random() % 2 == 0;
-      const size_t at = in_note ? note_ + random() % (kWords * 8)
+      const size_t at = in_note ? note_ + random() % (uint64_t{kWords} * 8)
                                 : word(kMissing) % sound.size() +
                                       random() % std::max<uint64_t>(1, word(kMissingSize) % 4096);
       whole_.at(std::min(at, whole_.size() - 1)) = static_cast<char>(random());
