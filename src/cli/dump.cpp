@@ -401,8 +401,8 @@ Command make_convert() {
           {summary_spec(), classes_spec(), missing_spec()},
           [](const Invocation& invocation) {
             DumpRequest request = request_of(invocation);
-            // All that is there needs no word of the kernel.
-            request.every_page = request.level == 0;
+            // All that is there needs no word of the kernel; which memory map is unused does.
+            request.every_page = request.level == 0 && !request.leave_out_map;
             return run("convert", invocation, request);
           }};
 }

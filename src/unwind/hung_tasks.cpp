@@ -17,16 +17,10 @@ using kernel::Session;
 // What in_sched_functions() of kernel/sched/core.c takes for waiting itself. mutex_lock() and the like are
 // there.
 std::vector<VirtRange> scheduler_text(const Session& session) {
-  constexpr std::array kLabels = {std::pair{"__sched_text_start", "__sched_text_end"},
-                                  std::pair{"__lock_text_start", "__lock_text_end"},
-                                  std::pair{"__spinlock_text_start", "__spinlock_text_end"}};
-  std::vector<VirtRange> ranges;
-  for (const auto& [start, end] : kLabels) {
-    const auto first = place_of(session, start);
-    const auto last = place_of(session, end);
-    if (first && last && *first < *last) ranges.push_back({*first, *last - 1});
-  }
-  return ranges;
+  constexpr std::array kLabels = {Labels{"__sched_text_start", "__sched_text_end"},
+                                  Labels{"__lock_text_start", "__lock_text_end"},
+                                  Labels{"__spinlock_text_start", "__spinlock_text_end"}};
+  return between_labels(session, kLabels);
 }
 
 std::optional<size_t> first_outside(const Trace& trace, const std::vector<VirtRange>& ranges) {

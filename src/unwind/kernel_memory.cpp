@@ -13,15 +13,19 @@ std::optional<VirtAddr> place_of(const kernel::Session& session, std::string_vie
   return found.empty() ? std::nullopt : std::optional(found.front().address);
 }
 
-std::vector<VirtRange> kernel_code(const kernel::Session& session) {
-  constexpr std::array kLabels = {std::pair{"_stext", "_etext"}, std::pair{"_sinittext", "_einittext"}};
+std::vector<VirtRange> between_labels(const kernel::Session& session, std::span<const Labels> labels) {
   std::vector<VirtRange> ranges;
-  for (const auto& [start, end] : kLabels) {
+  for (const auto& [start, end] : labels) {
     const auto first = place_of(session, start);
     const auto last = place_of(session, end);
     if (first && last && *first < *last) ranges.push_back({*first, *last - 1});
   }
   return ranges;
+}
+
+std::vector<VirtRange> kernel_code(const kernel::Session& session) {
+  constexpr std::array kLabels = {Labels{"_stext", "_etext"}, Labels{"_sinittext", "_einittext"}};
+  return between_labels(session, kLabels);
 }
 
 std::string read_or_say(const kernel::Session& session, VirtAddr address, std::span<std::byte> out) {
