@@ -105,10 +105,12 @@ TEST(Codec, WorksInSeveralThreads) {
   for (const Bytes& page : out) EXPECT_EQ(page, pattern(4096, 9));
 }
 
-TEST(Codec, SaysThatLzoIsLeftOut) {
-  if (is_available(Codec::lzo)) GTEST_SKIP() << "this build has it";
+TEST(Codec, SaysThatLzoIsLeftOutWhereItIs) {
   Bytes out(1);
-  EXPECT_THROW(decompress_exactly(Codec::lzo, pattern(10), out), Unsupported);
+  if (is_available(Codec::lzo))
+    EXPECT_FALSE(decompress_exactly(Codec::lzo, pattern(10), out)) << "no damage, and no other answer";
+  else
+    EXPECT_THROW(decompress_exactly(Codec::lzo, pattern(10), out), Unsupported);
 }
 
 }  // namespace

@@ -2,12 +2,13 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -300,22 +301,51 @@ TEST_P(FullDiskOf, LeavesADumpThatSaysWhatItLacks) {
   EXPECT_GE(without_room, GetParam() == Format::kdump ? 1U : 0U);
 }
 
-// A writer that is killed at any time. It is slow, so that the times are spread over its work.
+// A number that a child's process counts and its parent reads.
+class SharedCounter {
+ public:
+  SharedCounter()
+      : memory_(mmap(nullptr, sizeof(std::atomic<unsigned>), PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
+    if (memory_ == MAP_FAILED) throw std::bad_alloc();
+    new (memory_) std::atomic<unsigned>(0);
+  }
+  SharedCounter(const SharedCounter&) = delete;
+  SharedCounter& operator=(const SharedCounter&) = delete;
+  ~SharedCounter() { munmap(memory_, sizeof(std::atomic<unsigned>)); }
+  std::atomic<unsigned>& operator*() const { return *static_cast<std::atomic<unsigned>*>(memory_); }
+
+ private:
+  void* memory_;
+};
+
+// A writer that is killed at any time. It says in memory that both share how far it is, so that the times
+// are spread over its work however fast the machine is.
 class KilledWriter : public Dumps, public testing::WithParamInterface<std::pair<Format, bool>> {
  protected:
-  // Whether the writer was done before `after` microseconds had passed.
-  bool write_and_kill(const DumpRequest& wanted, unsigned after) const {
+  // Whether the writer was done before it was killed: some microseconds after it told its progress `steps`
+  // times.
+  bool write_and_kill(DumpRequest wanted, unsigned steps, unsigned after) const {
+    const SharedCounter told;
+    wanted.progress = [&](uint64_t, uint64_t) {
+      ++*told;
+      usleep(kPause);
+    };
     const pid_t writer = fork();
     if (writer == 0) {
       dump(wanted);
       _exit(0);
     }
+    int status = 0;
+    for (; *told < steps; usleep(kPause / 10))
+      if (waitpid(writer, &status, WNOHANG) == writer) return WIFEXITED(status);
     usleep(after);
     kill(writer, SIGKILL);
-    int status = 0;
     EXPECT_EQ(waitpid(writer, &status, 0), writer);
     return WIFEXITED(status);
   }
+
+  static constexpr unsigned kPause = 1000;  // microseconds
 
   // Pages that can be read, each of which is right, and those that are lost.
   struct Remains {
@@ -348,19 +378,17 @@ TEST_P(KilledWriter, LeavesADumpOfWhatItHadWritten) {
   wanted.codec = std::nullopt;
   std::tie(wanted.format, wanted.flattened) = GetParam();
   wanted.threads = 1;
-  wanted.progress = [](uint64_t, uint64_t) { usleep(1000); };
-  const auto before = std::chrono::steady_clock::now();
+  unsigned steps = 0;
+  wanted.progress = [&](uint64_t, uint64_t) { ++steps; };
   const uint64_t planned = dump(wanted).planned;
-  const auto whole = static_cast<unsigned>(
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - before)
-          .count());
+  ASSERT_GT(steps, 10U);
   const unsigned seed = std::random_device()();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::minstd_rand random(seed);
   unsigned partial = 0;
   for (unsigned round = 0; round < kRounds; ++round) {
     std::filesystem::remove(wanted.outputs.front());
-    const bool done = write_and_kill(wanted, random() % whole);
+    const bool done = write_and_kill(wanted, random() % (steps + 1), random() % kPause);
     std::unique_ptr<image::MemoryImage> saved;
     // Without its tables there is nothing to open.
     const std::string failure =
