@@ -30,7 +30,7 @@ constexpr size_t kPage = size_t{1} << kPageShift;
 constexpr uint64_t kPagesAtOnce = 64;
 constexpr size_t kWriteAtOnce = size_t{1} << 20;
 /// A thread's turn: so many runs, before those of the next one.
-constexpr size_t kRunsInTurn = 64;
+constexpr size_t kRunsInTurn = 1;
 
 /// Seconds, stopped and started again.
 class StopWatch {

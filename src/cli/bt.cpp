@@ -13,7 +13,7 @@ std::vector<Value> wanted_tasks(const Invocation& invocation, const Session& ses
   std::vector<Value> tasks;
   constexpr unsigned kMostCpu = 65535;
   if (invocation.flag("-a"))
-    for (const auto& [cpu, task] : stacks.running()) tasks.push_back(stacks.task_on(cpu));
+    for (const auto& [cpu, task] : stacks.running().by_cpu) tasks.push_back(stacks.task_on(cpu));
   if (invocation.flag("--cpu"))
     tasks.push_back(stacks.task_on(number_option(invocation, "--cpu", 0, kMostCpu, 0)));
   for (const std::string& operand : invocation.operands)

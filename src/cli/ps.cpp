@@ -166,6 +166,7 @@ struct Tasks {
   std::vector<Task> all;
   std::map<VirtAddr, const Task*> by_address;
   std::vector<std::string> faults;
+  kernel::RunningTasks running;
   bool by_number = false;  // only those that are asked for
 };
 
@@ -195,6 +196,7 @@ Tasks read_tasks(const Session& session, const Invocation& invocation) {
   tasks.faults = std::move(list.faults);
   kernel::TaskReader reader(session);
   for (const Value& object : list.tasks) tasks.all.push_back(reader.read(object));
+  tasks.running = reader.running();
   for (const Task& task : tasks.all) tasks.by_address[task.address] = &task;
   return tasks;
 }
@@ -209,6 +211,15 @@ void add_unreadable_tasks(Report& report, const std::vector<const Task*>& shown)
     add_missing(report, fmt::format("not all of {} can be read{}: {}",
                                     count == 1 ? "one task" : fmt::format("{} tasks", count),
                                     count == 1 ? "" : ", the first", why));
+}
+
+// Says which CPUs' tasks are not marked. In a running kernel those that are new are none of the list.
+void add_unmarked(Report& report, const Tasks& tasks, bool is_live) {
+  for (const std::string& fault : tasks.running.faults) add_missing(report, fault);
+  if (tasks.by_number || is_live) return;
+  for (const auto& [cpu, address] : tasks.running.by_cpu)
+    if (!tasks.by_address.contains(address))
+      add_missing(report, fmt::format("what CPU {} runs is none of these tasks: {:x}", cpu, address.value));
 }
 
 void add_parents(const Tasks& tasks, const Task& task, Report& report) {
@@ -299,6 +310,7 @@ Report run(const Invocation& invocation) {
     }
     if (invocation.flag("-S")) add_states(wanted, report.tables[4]);
     for (const std::string& fault : tasks.faults) add_missing(report, fault);
+    add_unmarked(report, tasks, session.image().traits().live);
     if (wanted.empty() && !invocation.operands.empty()) fail_unknown(report, tasks, invocation);
     add_unreadable_tasks(report, wanted);
     return report;

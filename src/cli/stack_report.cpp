@@ -254,6 +254,8 @@ Report StackReport::finish() {
   std::stable_sort(shown_.begin(), shown_.end(),
                    [](const Shown& a, const Shown& b) { return a.others.size() > b.others.size(); });
   for (const Shown& one : shown_) show(one);
+  // A task of which it is not known that it runs is followed from where it was switched out.
+  for (const std::string& fault : stacks_.running().faults) add_missing(report_, fault);
   if (!stacks_.why_no_orc().empty())
     add_missing(report_, fmt::format("stacks are followed without ORC: {}", stacks_.why_no_orc()));
   if (damaged_ > 0)

@@ -334,6 +334,10 @@ void Session::fail_unknown(std::string_view name) const {
 void Session::fail_untyped(const std::string& name, std::string_view example) const {
   if (types().own().empty())
     throw NotFound(fmt::format("the type of {} is not known: {}", name, types().why_none()));
+  for (const auto& table : types().own())
+    if (const std::string damage = table->damage(); !damage.empty())
+      throw NotFound(
+          fmt::format("the type of {} is not known, and the kernel's types are damaged: {}", name, damage));
   throw UsageError(fmt::format("the type of {} is not known: say it, as in {}", name,
                                fmt::format(fmt::runtime(example), name)));
 }

@@ -126,18 +126,27 @@ class Collector {
   AddressSet seen_;
 };
 
-std::vector<VirtAddr> running_tasks(const Session& session) {
-  std::vector<VirtAddr> running;
+}  // namespace
+
+RunningTasks running_tasks(const Session& session) {
+  RunningTasks running;
   try {
     const Value queues = session.own_global("runqueues");
-    for (const unsigned cpu : session.present_cpus()) running.push_back(queues.per_cpu(cpu)["curr"].target());
-  } catch (const Error&) {
-    running.clear();  // nobody is shown as running then
+    const type::Type type = type_by_word(session, "task_struct");
+    for (const unsigned cpu : session.present_cpus()) {
+      try {
+        const VirtAddr task = queues.per_cpu(cpu)["curr"].target();
+        session.object(type, task)["pid"].number();  // whether there is one
+        running.by_cpu[cpu] = task;
+      } catch (const FaultError& error) {
+        running.faults.push_back(fmt::format("what CPU {} runs is not known: {}", cpu, error.what()));
+      }
+    }
+  } catch (const Error& error) {
+    running.faults.push_back(fmt::format("which tasks run is not known: {}", error.what()));
   }
   return running;
 }
-
-}  // namespace
 
 std::string state_name(uint64_t state, uint64_t exit_state) {
   const uint64_t all = state | exit_state;
@@ -170,7 +179,8 @@ std::optional<Value> task_by_number(const Session& session, uint64_t pid) {
   return entry == 0 ? std::nullopt : task_of_number(session, entry);
 }
 
-TaskReader::TaskReader(const Session& session) : session_(&session), active_(running_tasks(session)) {
+TaskReader::TaskReader(const Session& session) : session_(&session), running_(running_tasks(session)) {
+  for (const auto& [cpu, task] : running_.by_cpu) active_.push_back(task);
   std::sort(active_.begin(), active_.end());
 }
 

@@ -23,6 +23,13 @@ TaskList all_tasks(const Session& session);
 /// be told.
 std::optional<Value> task_by_number(const Session& session, uint64_t pid);
 
+/// The task that each CPU runs (struct rq, curr).
+struct RunningTasks {
+  std::map<unsigned, VirtAddr> by_cpu;
+  std::vector<std::string> faults;  ///< why it is not known of some CPUs, or of any
+};
+RunningTasks running_tasks(const Session& session);
+
 /// What `ps` says of a task. What cannot be read has no value.
 struct Task {
   Value object;  ///< its struct task_struct
@@ -53,6 +60,8 @@ class TaskReader {
   Task read_identity(const Value& object) const;
   /// Nothing is thrown: what cannot be read is left out.
   Task read(const Value& object);
+  /// The tasks that are active.
+  const RunningTasks& running() const { return running_; }
 
  private:
   struct Memory {
@@ -69,7 +78,8 @@ class TaskReader {
   uint64_t page_size_ = 0;                // this and what follows: once memory was asked for
   std::optional<uint64_t> total_memory_;  // bytes
   std::vector<unsigned> counters_;
-  std::vector<VirtAddr> active_;
+  RunningTasks running_;
+  std::vector<VirtAddr> active_;      // the same, sorted
   std::map<uint64_t, Memory> known_;  // by mm_struct: threads share one
 };
 

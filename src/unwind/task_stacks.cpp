@@ -15,17 +15,6 @@ namespace {
 
 using kernel::Session;
 
-std::map<unsigned, VirtAddr> running_tasks(const Session& session) {
-  std::map<unsigned, VirtAddr> running;
-  try {
-    const Value queues = session.own_global("runqueues");
-    for (const unsigned cpu : session.present_cpus()) running[cpu] = queues.per_cpu(cpu)["curr"].target();
-  } catch (const Error&) {
-    running.clear();  // then all count as switched out, and the frames tell
-  }
-  return running;
-}
-
 // The first place of a task that was never run: ret_from_fork, of its own name in assembly since 3aec4ecb3d1f
 // (6.5).
 std::optional<VirtAddr> place_of_new_tasks(const Session& session) {
@@ -60,7 +49,7 @@ TaskStacks::TaskStacks(const Session& session)
       target_(session),
       stacks_(session),
       registers_(read_cpu_registers(session)),
-      running_(running_tasks(session)),
+      running_(kernel::running_tasks(session)),
       ret_from_fork_(place_of_new_tasks(session)) {}
 
 // -1 where no CPU crashed.
@@ -69,8 +58,8 @@ std::optional<unsigned> TaskStacks::crashing_cpu() const {
     try {
       const Value variable = session_.own_global(name);
       const int64_t cpu = (member == nullptr ? variable : variable[member]).signed_number();
-      return running_.contains(static_cast<unsigned>(cpu)) ? std::optional(static_cast<unsigned>(cpu))
-                                                           : std::nullopt;
+      return running_.by_cpu.contains(static_cast<unsigned>(cpu)) ? std::optional(static_cast<unsigned>(cpu))
+                                                                  : std::nullopt;
     } catch (const Error&) {
       return std::nullopt;
     }
@@ -80,15 +69,16 @@ std::optional<unsigned> TaskStacks::crashing_cpu() const {
 }
 
 Value TaskStacks::task_on(unsigned cpu) const {
-  const auto at = running_.find(cpu);
-  if (at == running_.end())
-    throw NotFound(fmt::format("what CPU {} runs is not known{}", cpu,
-                               running_.empty() ? "" : ": there is no such CPU"));
+  const auto at = running_.by_cpu.find(cpu);
+  if (at == running_.by_cpu.end())
+    throw NotFound(running_.faults.empty()
+                       ? fmt::format("what CPU {} runs is not known: there is no such CPU", cpu)
+                       : fmt::format("CPU {}: {}", cpu, running_.faults.front()));
   return session_.object(kernel::type_by_word(session_, "task_struct"), at->second);
 }
 
 Value TaskStacks::current_task() const {
-  const unsigned first = running_.empty() ? 0 : running_.begin()->first;
+  const unsigned first = running_.by_cpu.empty() ? 0 : running_.by_cpu.begin()->first;
   return task_on(crashing_cpu().value_or(first));
 }
 
@@ -119,16 +109,18 @@ Start TaskStacks::of_switched_out(const Value& task) const {
 
 void TaskStacks::follow(const Value& task, TaskStack& found) {
   if (task["stack"].number() == 0) {  // 68f24b08ee89 (4.9): as soon as it has ended
-    found.trace.end = End::complete;
-    found.trace.fault = "it has ended, and its stack was given back";
+    const bool has_ended = task["exit_state"].number() != 0;
+    found.trace.end = has_ended ? End::complete : End::damaged;
+    found.trace.fault =
+        has_ended ? "it has ended, and its stack was given back" : "it has no stack, and has not ended";
     return;
   }
-  const auto runs = std::find_if(running_.begin(), running_.end(),
+  const auto runs = std::find_if(running_.by_cpu.begin(), running_.by_cpu.end(),
                                  [&](const auto& one) { return one.second == *task.address(); });
   auto stacks = std::make_shared<std::vector<Stack>>(std::vector{stacks_.of_task(task)});
   found.stacks = stacks;
   std::optional<Start> start;
-  if (runs != running_.end()) {
+  if (runs != running_.by_cpu.end()) {
     found.cpu = runs->first;
     const auto& more = stacks_.of_cpu(runs->first);
     stacks->insert(stacks->end(), more.begin(), more.end());

@@ -47,8 +47,8 @@ class TaskStacks {
   /// Follows a task's stack. Never throws: the trace says what is missing.
   TaskStack read(const Value& task);
 
-  /// The task that each CPU runs (struct rq, curr). Empty where that is not known.
-  const std::map<unsigned, VirtAddr>& running() const { return running_; }
+  /// The task that each CPU runs. Where that is not known, all count as switched out, and the frames tell.
+  const kernel::RunningTasks& running() const { return running_; }
   /// The CPU that crashed: crashing_cpu, or panic_cpu. Nothing where none did.
   std::optional<unsigned> crashing_cpu() const;
   /// What a CPU runs. Throws NotFound where that is not known.
@@ -68,7 +68,7 @@ class TaskStacks {
   KernelTarget target_;
   KernelStacks stacks_;
   std::map<unsigned, CpuRegisters> registers_;
-  std::map<unsigned, VirtAddr> running_;
+  kernel::RunningTasks running_;
   std::optional<VirtAddr> ret_from_fork_;
 };
 

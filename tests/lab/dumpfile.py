@@ -58,13 +58,21 @@ class Dump:
             result[first : first + count] = b"\1" * count
         return result
 
-    def read(self, address: int, size: int) -> bytes:
-        """Bytes of physical memory within one segment."""
+    def offset(self, address: int) -> int:
+        """Where in the file a physical address is."""
         segment = self._segment(address)
         if segment is None:
             raise lab.LabError(f"The dump holds no physical address {address:#x}.")
-        at = segment.offset + address - segment.physical
+        return segment.offset + address - segment.physical
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of physical memory within one segment."""
+        at = self.offset(address)
         return self._data[at : at + size]
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes at an offset in the file."""
+        return self._data[offset : offset + size]
 
     def is_zero(self, pfn: int) -> bool:
         """Whether a page is in the file and all zero."""
