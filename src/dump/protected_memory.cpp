@@ -70,12 +70,21 @@ std::vector<VirtRange> kernel_image(const kernel::Session& session) {
   return whole ? std::vector{*whole} : std::vector<VirtRange>{};
 }
 
-uint64_t unit_size(const kernel::Session& session) {
-  const kernel::Path path{kernel::Path::Step::name, "pcpu_unit_size", 0, nullptr};
-  const auto at = address_of(session.symbols(), path.name);
-  const uint64_t size = at ? session.read_number(*at, sizeof(int32_t), &path) : 0;
-  constexpr uint64_t kMost = uint64_t{64} << 20;  // a unit is 2 MiB or less; more is damage
-  return size > kMost ? 0 : size;
+// How much of a unit the first chunk takes: the variables of the kernel, those of modules that are reserved,
+// and what the kernel allocates early. The rest of the unit was given back (pcpu_embed_first_chunk). Where
+// the kernel's types do not tell, it is the variables alone, and struct pages speak for the others.
+uint64_t unit_size(const kernel::Session& session, const VirtRange& variables) {
+  constexpr uint64_t kMost = uint64_t{2} << 20;  // a unit is 2 MiB or less; more is damage
+  const uint64_t least = variables.last - variables.first + 1;
+  try {
+    const Value chunk = *session.own_global("pcpu_first_chunk");
+    const VirtAddr end = chunk["base_addr"].target() + chunk["nr_pages"].number() * arch::x86_64::kPageSize;
+    const VirtAddr base = session.own_global("pcpu_base_addr").target();
+    if (base < end && end - base <= kMost && least <= end - base) return end - base;
+  } catch (const Error&) {
+    // As below.
+  }
+  return std::min(least, kMost);
 }
 
 // The first chunk: the kernel's own per-CPU variables, and what it allocated early (mm/percpu.c). Others are
@@ -83,11 +92,11 @@ uint64_t unit_size(const kernel::Session& session) {
 std::vector<VirtRange> per_cpu_memory(const kernel::Session& session) {
   std::vector<VirtRange> ranges;
   try {
-    const auto start = address_of(session.symbols(), "__per_cpu_start");
-    const uint64_t size = unit_size(session);
-    if (!start || size == 0) return {};
+    const auto variables = range_of(session.symbols(), {"__per_cpu_start", "__per_cpu_end"});
+    if (!variables) return {};
+    const uint64_t size = unit_size(session, *variables);
     for (const unsigned cpu : session.possible_cpus()) {
-      const VirtAddr unit = *start + session.per_cpu_offset(cpu);
+      const VirtAddr unit = variables->first + session.per_cpu_offset(cpu);
       ranges.push_back({unit, unit + (size - 1)});
     }
   } catch (const Error&) {
