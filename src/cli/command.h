@@ -73,6 +73,7 @@ std::span<const OptionSpec> output_options();
 
 Command make_bt();
 Command make_convert();
+Command make_dis();
 Command make_dmesg();
 Command make_dump();
 Command make_enum();
