@@ -87,6 +87,7 @@ Command make_mod();
 Command make_p();
 Command make_ps();
 Command make_rd();
+Command make_runq();
 Command make_struct();
 Command make_sym();
 Command make_sys();
