@@ -82,6 +82,7 @@ Command make_foreach();
 Command make_hung();
 Command make_info();
 Command make_list();
+Command make_lock();
 Command make_mem_usage();
 Command make_mod();
 Command make_p();
