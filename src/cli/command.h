@@ -99,6 +99,7 @@ Command make_verify();
 Command make_vmcoreinfo();
 Command make_vtop();
 Command make_whatis();
+Command make_workqueue();
 
 /// The number that an option gives, or `otherwise`. Throws UsageError for one that is not in [least, most].
 unsigned number_option(const Invocation& invocation, std::string_view option, unsigned least, unsigned most,
