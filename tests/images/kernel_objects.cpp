@@ -19,6 +19,8 @@ void place_system(ObjectWriter& writer) {
   uint64_t pages = 0;
   for (const Range& range : writer.kernel().description().ram) pages += (range.end - range.start) / kPage;
   writer.kernel().variable("_totalram_pages", pages);
+  writer.kernel().variable("tainted_mask", 0);
+  writer.kernel().variable("crashing_cpu", 0xffffffff, 4);
 }
 
 void Kernel::place_objects() {
