@@ -73,6 +73,7 @@ std::span<const OptionSpec> output_options();
 
 Command make_bt();
 Command make_convert();
+Command make_dis();
 Command make_dmesg();
 Command make_dump();
 Command make_enum();
@@ -81,11 +82,13 @@ Command make_foreach();
 Command make_hung();
 Command make_info();
 Command make_list();
+Command make_lock();
 Command make_mem_usage();
 Command make_mod();
 Command make_p();
 Command make_ps();
 Command make_rd();
+Command make_runq();
 Command make_struct();
 Command make_sym();
 Command make_sys();
@@ -96,6 +99,7 @@ Command make_verify();
 Command make_vmcoreinfo();
 Command make_vtop();
 Command make_whatis();
+Command make_workqueue();
 
 /// The number that an option gives, or `otherwise`. Throws UsageError for one that is not in [least, most].
 unsigned number_option(const Invocation& invocation, std::string_view option, unsigned least, unsigned most,

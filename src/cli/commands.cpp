@@ -45,11 +45,11 @@ Command make_help() {
 
 std::span<const Command> commands() {
   static const std::vector<Command> kCommands = {
-      make_info(),   make_mem_usage(), make_estimate(),   make_dump(), make_convert(),
-      make_verify(), make_dmesg(),     make_vmcoreinfo(), make_vtop(), make_struct(),
-      make_union(),  make_enum(),      make_whatis(),     make_sym(),  make_sys(),
-      make_ps(),     make_bt(),        make_foreach(),    make_task(), make_hung(),
-      make_mod(),    make_p(),         make_rd(),         make_list(), make_tree()};
+      make_info(),   make_mem_usage(),  make_estimate(), make_dump(),   make_convert(),   make_verify(),
+      make_dmesg(),  make_vmcoreinfo(), make_vtop(),     make_struct(), make_union(),     make_enum(),
+      make_whatis(), make_sym(),        make_sys(),      make_ps(),     make_bt(),        make_foreach(),
+      make_task(),   make_hung(),       make_lock(),     make_runq(),   make_workqueue(), make_dis(),
+      make_mod(),    make_p(),          make_rd(),       make_list(),   make_tree()};
   return kCommands;
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/stack_report.h"
+#include "cli/task_tables.h"
 #include "kvista/vmcoreinfo.h"
 
 namespace kvista::cli {
@@ -92,51 +93,147 @@ class TaskFilter {
   std::vector<std::string> names_;
 };
 
-Report stacks_of(const Invocation& invocation, const TaskFilter& filter) {
-  return with_session(invocation, [&](const Session& session) {
-    StackReport stacks(session, "foreach", stack_style(invocation, session));
-    kernel::TaskList list = kernel::all_tasks(session);
-    std::vector<Task> tasks;
-    for (const Value& object : list.tasks) {
-      tasks.push_back(stacks.tasks().read_identity(object));
-      if (filter.fits(tasks.back())) stacks.add(tasks.back());
-    }
-    Report report = stacks.finish();
-    for (const std::string& fault : list.faults) add_missing(report, fault);
-    for (const std::string& word : filter.unmatched(tasks))
-      add_missing(report, fmt::format("no task is {}", word));
-    return report;
-  });
+// The tasks that are meant, as far as their list goes.
+struct Chosen {
+  std::vector<Task> tasks;
+  std::vector<std::string> missing;
+};
+
+Chosen choose(const Session& session, const TaskFilter& filter, const kernel::TaskReader& reader) {
+  Chosen chosen;
+  kernel::TaskList list = kernel::all_tasks(session);
+  std::vector<Task> all;
+  for (const Value& object : list.tasks) {
+    all.push_back(reader.read_identity(object));
+    if (filter.fits(all.back())) chosen.tasks.push_back(all.back());
+  }
+  chosen.missing = std::move(list.faults);
+  for (const std::string& word : filter.unmatched(all))
+    chosen.missing.push_back(fmt::format("no task is {}", word));
+  return chosen;
+}
+
+Report bt_of(const Invocation& invocation, const Session& session, const TaskFilter& filter, Chosen& chosen) {
+  StackReport stacks(session, "foreach", stack_style(invocation, session));
+  chosen = choose(session, filter, stacks.tasks());
+  for (const Task& task : chosen.tasks) stacks.add(task);
+  return stacks.finish();
+}
+
+Report ps_of(const Invocation& /*invocation*/, const Session& session, const TaskFilter& filter,
+             Chosen& chosen) {
+  Report report{"foreach", {{ps_spec(), {}}}, {}, ExitStatus::complete};
+  kernel::TaskReader reader(session);
+  chosen = choose(session, filter, reader);
+  for (Task& task : chosen.tasks) task = reader.read(task.object);
+  std::vector<const Task*> shown;
+  for (const Task& task : chosen.tasks) {
+    report.tables[0].rows.push_back(ps_row(task));
+    shown.push_back(&task);
+  }
+  add_unreadable_tasks(report, shown);
+  return report;
+}
+
+Report task_of(const Invocation& invocation, const Session& session, const TaskFilter& filter,
+               Chosen& chosen) {
+  Report report{"foreach", {{value_spec(), {}}}, {}, ExitStatus::complete};
+  chosen = choose(session, filter, kernel::TaskReader(session));
+  Gaps gaps;
+  for (const Task& task : chosen.tasks) gaps += add_task_struct(report.tables[0], session, task, invocation);
+  add_gaps(report, gaps);
+  return report;
+}
+
+struct Runner {
+  const char* name;
+  std::vector<OptionSpec> (*options)();
+  std::vector<TableSpec> (*tables)();
+  Report (*run)(const Invocation&, const Session&, const TaskFilter&, Chosen&);
+};
+const std::array kRunners = {
+    Runner{"bt", stack_options, stack_tables, bt_of},
+    Runner{"ps", [] { return std::vector<OptionSpec>{}; }, [] { return std::vector{ps_spec()}; }, ps_of},
+    Runner{"task",
+           [] {
+             std::vector<OptionSpec> options = {members_option()};
+             for (OptionSpec& one : value_options()) options.push_back(std::move(one));
+             return options;
+           },
+           [] { return std::vector{value_spec()}; }, task_of}};
+// What crash's foreach has besides.
+constexpr std::array<std::string_view, 6> kOthers = {"vm", "files", "net", "set", "sig", "vtop"};
+
+std::vector<TableSpec> all_tables() {
+  std::vector<TableSpec> specs;
+  for (const Runner& runner : kRunners)
+    for (TableSpec& spec : runner.tables()) specs.push_back(std::move(spec));
+  return specs;
+}
+
+const Runner& runner_of(const std::vector<std::string>& words) {
+  const std::string last = words.empty() ? "" : words.back();
+  for (const Runner& runner : kRunners)
+    if (last == runner.name) return runner;
+  if (std::find(kOthers.begin(), kOthers.end(), last) != kOthers.end())
+    throw UsageError(fmt::format("foreach {}: not supported: there are bt, ps and task", last));
+  throw UsageError(fmt::format("foreach: expected which tasks, then a command: bt, ps or task{}",
+                               words.empty() ? "" : fmt::format("; found {}", last)));
+}
+
+// An option of another command makes no sense with this one.
+void check_options(const Invocation& invocation, const Runner& chosen) {
+  const std::vector<OptionSpec> own = chosen.options();
+  for (const Runner& runner : kRunners)
+    for (const OptionSpec& option : runner.options())
+      if (invocation.flag(option.name) && std::none_of(own.begin(), own.end(), [&](const OptionSpec& one) {
+            return one.name == option.name;
+          }))
+        throw UsageError(fmt::format("foreach {}: {} is for {}", chosen.name, option.name, runner.name));
 }
 
 Report run(const Invocation& invocation) {
   std::vector<std::string> words = invocation.operands;
-  if (words.empty() || words.back() != "bt")
-    throw UsageError(fmt::format("foreach: expected which tasks, then a command: bt{}",
-                                 words.empty() ? "" : fmt::format("; found {}", words.back())));
+  const Runner& runner = runner_of(words);
+  check_options(invocation, runner);
   words.pop_back();
-  return stacks_of(invocation, TaskFilter(words));
+  const TaskFilter filter(words);
+  return with_session(invocation, [&](const Session& session) {
+    Chosen chosen;
+    Report report = runner.run(invocation, session, filter, chosen);
+    std::vector<Table> tables;
+    for (TableSpec& spec : all_tables()) {
+      const auto own = std::find_if(report.tables.begin(), report.tables.end(),
+                                    [&](const Table& one) { return one.spec.name == spec.name; });
+      tables.push_back({std::move(spec), own == report.tables.end() ? std::vector<Row>{} : own->rows});
+    }
+    report.tables = std::move(tables);
+    for (const std::string& missing : chosen.missing) add_missing(report, missing);
+    return report;
+  });
 }
 
 }  // namespace
 
 Command make_foreach() {
-  std::vector<OptionSpec> options = stack_options();
+  std::vector<OptionSpec> options;
+  for (const Runner& runner : kRunners)
+    for (OptionSpec& one : runner.options()) options.push_back(std::move(one));
   for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
   return {
       "foreach",
-      "show the stacks of many tasks",
+      "run a command for each of many tasks: bt, ps or task",
       "kvista -c vmcore foreach UN bt --unique\n  what the tasks wait for that cannot be interrupted, and "
       "how many for "
       "what",
       {{"WORD",
         "which tasks: states (UN, RU ...), user, kernel, gleader, active, names, pids, addresses, a regular "
-        "expression between single quotes; default: all. Then the command: bt",
+        "expression between single quotes; default: all. Then the command: bt, ps or task",
         true,
         {},
         true}},
       options,
-      stack_tables(),
+      all_tables(),
       run};
 }
 

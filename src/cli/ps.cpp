@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/duration.h"
+#include "cli/task_tables.h"
 #include "kernel/system.h"
 #include "kernel/tasks.h"
 #include "kvista/vmcoreinfo.h"
@@ -19,7 +20,9 @@ using kernel::Task;
 constexpr uint64_t kKib = 1024;
 constexpr uint64_t kNanoseconds = 1'000'000'000;
 
-TableSpec tasks_spec() {
+}  // namespace
+
+TableSpec ps_spec() {
   return {"tasks",
           "every task: processes, their threads, the kernel's own, each CPU's idle task",
           Layout::grid,
@@ -48,6 +51,8 @@ TableSpec tasks_spec() {
            {"fault", "FAULT", Type::text, "",
             "why something is null, of the first; null where all could be read", Show::only_json}}};
 }
+
+namespace {
 
 // A line for people, and what it says of which task.
 TableSpec details_spec(const char* name, const char* description) {
@@ -107,7 +112,9 @@ Cell shown_name(const Task& task) {
   return cell(task.comm);
 }
 
-Row row_of(const Task& task) {
+}  // namespace
+
+Row ps_row(const Task& task) {
   return {std::string(task.is_active ? ">" : ""),
           cell(task.pid),
           cell(task.tgid),
@@ -127,6 +134,8 @@ Row row_of(const Task& task) {
           cell(task.system_time),
           task.fault.empty() ? Cell{} : Cell(task.fault)};
 }
+
+namespace {
 
 Row detail_row(const Task& task, const Task& of, unsigned depth) {
   return {fmt::format("{}PID: {}  TASK: {:x}  CPU: {}  COMMAND: {}", std::string(depth, ' '), text(task.pid),
@@ -201,7 +210,8 @@ Tasks read_tasks(const Session& session, const Invocation& invocation) {
   return tasks;
 }
 
-// Says that some of what is shown is not known.
+}  // namespace
+
 void add_unreadable_tasks(Report& report, const std::vector<const Task*>& shown) {
   size_t count = 0;
   std::string why;
@@ -212,6 +222,8 @@ void add_unreadable_tasks(Report& report, const std::vector<const Task*>& shown)
                                     count == 1 ? "one task" : fmt::format("{} tasks", count),
                                     count == 1 ? "" : ", the first", why));
 }
+
+namespace {
 
 // Says which CPUs' tasks are not marked. In a running kernel those that are new are none of the list.
 void add_unmarked(Report& report, const Tasks& tasks, bool is_live) {
@@ -283,7 +295,7 @@ Report run(const Invocation& invocation) {
   return with_session(invocation, [&](const Session& session) {
     const Tasks tasks = read_tasks(session, invocation);
     Report report{"ps",
-                  {{tasks_spec(), {}},
+                  {{ps_spec(), {}},
                    {parents_spec(), {}},
                    {children_spec(), {}},
                    {times_spec(), {}},
@@ -303,7 +315,7 @@ Report run(const Invocation& invocation) {
     bool is_plain = true;
     for (const char* other : {"-p", "-c", "-t", "-S"}) is_plain = is_plain && !invocation.flag(other);
     for (const Task* task : wanted) {
-      if (is_plain) report.tables[0].rows.push_back(row_of(*task));
+      if (is_plain) report.tables[0].rows.push_back(ps_row(*task));
       if (invocation.flag("-p")) add_parents(tasks, *task, report);
       if (invocation.flag("-c")) add_children(tasks, *task, report.tables[2]);
       if (invocation.flag("-t")) add_times(*task, now, report.tables[3]);
@@ -335,7 +347,7 @@ Command make_ps() {
       "kvista -c vmcore ps -G\n  the processes, with state, memory and name; > stands before those that run",
       {{"TASK", "show only this one: a pid, a task_struct's address, or a command's name", false, {}, true}},
       options,
-      {tasks_spec(), parents_spec(), children_spec(), times_spec(), states_spec()},
+      {ps_spec(), parents_spec(), children_spec(), times_spec(), states_spec()},
       run};
 }
 

@@ -112,6 +112,18 @@ std::string render_pairs(const Table& table) {
   return text;
 }
 
+std::string render_table(const Report& report, const Table& table, bool color) {
+  switch (table.spec.layout) {
+    case Layout::grid:
+      return render_grid(report, table, color);
+    case Layout::lines:
+      return render_lines(table);
+    case Layout::pairs:
+      return render_pairs(table);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string to_text(const Cell& cell) {
@@ -131,18 +143,9 @@ std::string render_text(const Report& report, bool color) {
   std::string text;
   for (const Table& table : report.tables) {
     if (!table.spec.nested_in.empty() || table.rows.empty()) continue;
-    if (!text.empty()) text += "\n";
-    switch (table.spec.layout) {
-      case Layout::grid:
-        text += render_grid(report, table, color);
-        break;
-      case Layout::lines:
-        text += render_lines(table);
-        break;
-      case Layout::pairs:
-        text += render_pairs(table);
-        break;
-    }
+    const std::string part = render_table(report, table, color);
+    if (!text.empty() && !part.empty()) text += "\n";
+    text += part;
   }
   return text;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "base/endian.h"
 #include "base/error.h"
@@ -165,9 +166,12 @@ std::vector<std::vector<Reg>> register_lines(bool are_all) {
           {Reg::orig_ax, Reg::cs, Reg::ss}};
 }
 
-std::vector<uint64_t> identity_of(const unwind::Trace& trace) {
+// Stacks without frames are the same where they lack them for the same reason.
+std::vector<uint64_t> identity_of(const unwind::TaskStack& stack) {
   std::vector<uint64_t> addresses;
-  for (const Frame& frame : trace.frames) addresses.push_back(frame.address.value);
+  for (const Frame& frame : stack.trace.frames) addresses.push_back(frame.address.value);
+  if (addresses.empty())
+    addresses = {static_cast<uint64_t>(stack.origin), std::hash<std::string>()(stack.trace.fault)};
   return addresses;
 }
 
@@ -243,7 +247,7 @@ void StackReport::add(const Task& task) {
     show(one);
     return;
   }
-  const auto [known, is_new] = known_.try_emplace(identity_of(one.stack.trace), shown_.size());
+  const auto [known, is_new] = known_.try_emplace(identity_of(one.stack), shown_.size());
   if (is_new)
     shown_.push_back(std::move(one));
   else

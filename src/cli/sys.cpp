@@ -3,10 +3,13 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "cli/command.h"
 #include "cli/duration.h"
+#include "cli/stack_report.h"
 #include "kernel/system.h"
 #include "kvista/fact.h"
+#include "unwind/task_stacks.h"
 
 namespace kvista::cli {
 namespace {
@@ -16,7 +19,10 @@ TableSpec system_spec() {
       "system",
       "one row: the system",
       Layout::pairs,
-      {{"image", "IMAGE", Type::text, "", "what was read"},
+      {{"image_text", "IMAGE", Type::text, "", "what was read", Show::only_text},
+       {"image", "IMAGE", Type::text, "", "what was read", Show::only_json},
+       {"dump_level", "DUMP LEVEL", Type::integer, "",
+        "which pages its writer says that it left out; null where it does not say", Show::only_json},
        {"cpus", "CPUS", Type::integer, "", "that run"},
        {"date", "DATE", Type::text, "", "by the kernel's clock, UTC"},
        {"uptime", "UPTIME", Type::text, "", "since the kernel started", Show::only_text},
@@ -31,7 +37,23 @@ TableSpec system_spec() {
        {"memory_bytes", "MEMORY", Type::integer, "bytes", "that the kernel manages", Show::only_json},
        {"debuginfo", "DEBUGINFO", Type::text, "",
         "the file that types and source lines are taken from; null where the kernel's own types are"},
-       {"panic", "PANIC", Type::text, "", "the log's line that says why it died; null where there is none"}}};
+       {"taints", "TAINTS", Type::text, "", "letters of what taints the kernel; the table taints says more"},
+       {"panic", "PANIC", Type::text, "", "the log's line that says why it died; null where there is none"},
+       {"panic_pid", "PID", Type::integer, "", "of what the CPU ran that crashed; null where none did"},
+       {"panic_comm", "COMMAND", Type::text, "", "its name"},
+       {"panic_task", "TASK", Type::hex, "", "where its struct task_struct is"},
+       {"panic_cpu", "CPU", Type::integer, "", "that crashed"},
+       {"panic_state", "STATE", Type::text, "", "the task's, as in kvista ps"}}};
+}
+
+TableSpec taints_spec() {
+  return {"taints",
+          "what taints the kernel",
+          Layout::grid,
+          {{"letter", "TAINT", Type::text, "", "as in the kernel's messages"},
+           {"bit", "BIT", Type::integer, "", "of tainted_mask"},
+           {"meaning", "MEANING", Type::text, "", "in words"},
+           {"modules", "MODULES", Type::text, "", "that brought it along, of those that are loaded"}}};
 }
 
 std::string memory_text(uint64_t bytes) {
@@ -49,12 +71,24 @@ Cell or_nothing(const std::optional<T>& value) {
   return value ? Cell(*value) : Cell{};
 }
 
-Row row_of(const kernel::Session& session, const kernel::System& system) {
+Cell taints_text(const kernel::System& system) {
+  if (!system.taints) return {};
+  std::string letters;
+  for (const kernel::Taint& taint : system.taints->list) letters += taint.letter;
+  return letters.empty() ? "none" : letters;
+}
+
+Row row_of(const kernel::Session& session, const kernel::System& system,
+           const std::optional<kernel::Task>& task) {
   const auto date = [&](int64_t seconds) {
     return machine::format(machine::FactValue(static_cast<uint64_t>(seconds)), machine::Form::time);
   };
   const auto* debuginfo = session.debuginfo();
-  return {session.image().traits().path,
+  const auto& traits = session.image().traits();
+  const bool is_partial = traits.dump_level.value_or(0) != 0;
+  return {is_partial ? traits.path + "  [PARTIAL DUMP]" : traits.path,
+          traits.path,
+          traits.dump_level ? Cell(uint64_t{*traits.dump_level}) : Cell{},
           or_nothing(system.cpus),
           system.date ? Cell(date(*system.date)) : Cell{},
           system.uptime ? Cell(duration_text(static_cast<uint64_t>(std::max<int64_t>(*system.uptime, 0))))
@@ -69,13 +103,62 @@ Row row_of(const kernel::Session& session, const kernel::System& system) {
           system.memory ? Cell(memory_text(*system.memory)) : Cell{},
           or_nothing(system.memory),
           debuginfo == nullptr ? Cell{} : Cell(debuginfo->path()),
-          text_or_nothing(system.panic)};
+          taints_text(system),
+          text_or_nothing(system.panic),
+          task ? or_nothing(task->pid) : Cell{},
+          task ? or_nothing(task->comm) : Cell{},
+          task ? Cell(Hex{task->address.value}) : Cell{},
+          task ? or_nothing(task->cpu) : Cell{},
+          task ? or_nothing(task->state) : Cell{}};
+}
+
+Table taints_table(const kernel::System& system) {
+  Table table{taints_spec(), {}};
+  if (!system.taints) return table;
+  for (const kernel::Taint& taint : system.taints->list)
+    table.rows.push_back({std::string(1, taint.letter), uint64_t{taint.bit}, taint.meaning,
+                          text_or_nothing(fmt::format("{}", fmt::join(taint.modules, ", ")))});
+  return table;
+}
+
+// What the CPU ran that crashed. Nothing where none did, or that is not known.
+std::optional<kernel::Task> crashed_task(const kernel::Session& session) {
+  if (session.image().traits().live) return std::nullopt;
+  try {
+    const unwind::TaskStacks stacks(session);
+    const auto cpu = stacks.crashing_cpu();
+    if (!cpu) return std::nullopt;
+    return kernel::TaskReader(session).read_identity(stacks.task_on(*cpu));
+  } catch (const Error&) {
+    return std::nullopt;  // what is missing for it is missing for other lines, too, and said
+  }
+}
+
+// The stack's tables, empty where it is not asked for: it takes longer than all else.
+Report stack_of(const kernel::Session& session, const std::optional<kernel::Task>& task, bool is_wanted) {
+  Report report{"sys", {}, {}, ExitStatus::complete};
+  if (!is_wanted) {
+    for (TableSpec& spec : stack_tables()) report.tables.push_back({std::move(spec), {}});
+    return report;
+  }
+  StackReport stack(session, "sys", {});
+  stack.add(task ? *task : stack.tasks().read_identity(stack.stacks().current_task()));
+  return stack.finish();
+}
+
+std::vector<TableSpec> all_tables() {
+  std::vector<TableSpec> specs = {system_spec(), taints_spec()};
+  for (TableSpec& spec : stack_tables()) specs.push_back(std::move(spec));
+  return specs;
 }
 
 Report run(const Invocation& invocation) {
-  return with_session(invocation, [](const kernel::Session& session) {
+  return with_session(invocation, [&](const kernel::Session& session) {
     const kernel::System system = kernel::read_system(session);
-    Report report{"sys", {{system_spec(), {row_of(session, system)}}}, {}, ExitStatus::complete};
+    const auto task = crashed_task(session);
+    Report report = stack_of(session, task, invocation.flag("--bt"));
+    report.tables.insert(report.tables.begin(),
+                         {{system_spec(), {row_of(session, system, task)}}, taints_table(system)});
     for (const std::string& missing : system.missing) add_missing(report, missing);
     return report;
   });
@@ -88,8 +171,12 @@ Command make_sys() {
           "show the system: what ran, for how long, under which load, and why it died",
           "kvista -c vmcore sys\n  the first look at a dump",
           {},
-          machine_options(),
-          {system_spec()},
+          [] {
+            auto options = machine_options();
+            options.insert(options.begin(), {"--bt", "", "also the stack of what the CPU ran that crashed"});
+            return options;
+          }(),
+          all_tables(),
           run};
 }
 

@@ -142,9 +142,12 @@ System read_system(const Session& session) {
   });
   missing.ask("the system's name", [&] { read_names(session, system); });
   missing.ask("the size of memory", [&] { system.memory = total_memory(session); });
+  missing.ask("what taints the kernel", [&] { system.taints = read_taints(session); });
   if (!session.image().traits().live) missing.ask("the panic", [&] { system.panic = panic_line(session); });
   system.missing = missing.lines();
   system.missing.insert(system.missing.end(), faults.begin(), faults.end());
+  if (system.taints && !system.taints->fault.empty())
+    system.missing.push_back(fmt::format("which modules taint the kernel: {}", system.taints->fault));
   return system;
 }
 

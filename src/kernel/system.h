@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/taints.h"
 #include "kvista/value.h"
 
 namespace kvista::kernel {
@@ -24,7 +25,8 @@ struct System {
   std::string version;
   std::string machine;
   std::optional<uint64_t> memory;  ///< bytes
-  std::string panic;               ///< the log's line that says why it died; empty where there is none
+  std::optional<Taints> taints;
+  std::string panic;  ///< the log's line that says why it died; empty where there is none
   std::vector<std::string> missing;
 };
 /// The kernel's clock (struct timekeeper). Throws NotFound or FaultError.

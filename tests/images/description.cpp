@@ -275,6 +275,20 @@ ObjectPlace parse_place(std::string text) {
 void parse_object(Words& words, Description& out) {
   ObjectDamage damage;
   const std::string verb = words.next();
+  if (verb == "make" || verb == "variable") {
+    const std::string name = words.next();
+    std::string type;
+    while (!words.empty()) type += (type.empty() ? "" : " ") + words.next();
+    out.objects.made.push_back({name, type, verb == "variable"});
+    return;
+  }
+  if (verb == "list") {
+    damage.place = parse_place(words.next());
+    do damage.entries.push_back(parse_place(words.next()));
+    while (!words.empty());
+    out.objects.damage.push_back(std::move(damage));
+    return;
+  }
   if (verb == "missing") {
     damage.place = parse_place(words.next());
     damage.is_missing = true;

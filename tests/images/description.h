@@ -158,18 +158,26 @@ struct ObjectPlace {
   uint64_t offset = 0;
 };
 
-/// What is wrong with an object.
+/// An object that no other line brings along.
+struct ObjectLine {
+  std::string name, type;
+  bool is_variable = false;  ///< in the kernel image, with a symbol
+};
+
+/// What a place in an object holds, or what is wrong with it.
 struct ObjectDamage {
   ObjectPlace place;
-  uint64_t value = 0;                 ///< that it holds ...
-  std::optional<ObjectPlace> target;  ///< ... or leads to
-  bool is_missing = false;            ///< its page is not in the image
+  std::vector<ObjectPlace> entries = {};  ///< of the list whose head the place is
+  uint64_t value = 0;                     ///< that it holds ...
+  std::optional<ObjectPlace> target;      ///< ... or leads to
+  bool is_missing = false;                ///< its page is not in the image
 };
 
 /// What a kernel has beside its memory map: tasks, modules, a clock.
 struct ObjectLines {
   std::vector<TaskLine> tasks;
   std::vector<ModuleLine> modules;
+  std::vector<ObjectLine> made;
   std::vector<ObjectDamage> damage;
   bool empty() const { return tasks.empty() && modules.empty(); }
 };

@@ -19,6 +19,8 @@ void place_system(ObjectWriter& writer) {
   uint64_t pages = 0;
   for (const Range& range : writer.kernel().description().ram) pages += (range.end - range.start) / kPage;
   writer.kernel().variable("_totalram_pages", pages);
+  writer.kernel().variable("tainted_mask", 0);
+  writer.kernel().variable("crashing_cpu", 0xffffffff, 4);
 }
 
 void Kernel::place_objects() {
@@ -29,6 +31,11 @@ void Kernel::place_objects() {
   place_modules(writer, lines.modules);
   place_system(writer);
   place_stacks(writer, description_);
+  for (const ObjectLine& line : lines.made)
+    if (line.is_variable)
+      writer.variable(line.name, line.type);
+    else
+      writer.make(line.name, line.type);
 }
 
 PlacedObject Kernel::object(const std::string& name) const {
@@ -56,6 +63,15 @@ void Kernel::damage_objects() {
   ObjectWriter writer(*this);
   for (const ObjectDamage& damage : description_.objects.damage) {
     const Place place = find(damage.place);
+    if (!damage.entries.empty()) {
+      std::vector<ObjectWriter::Link> links;
+      for (const ObjectPlace& entry : damage.entries) {
+        const Place at = find(entry);
+        links.push_back({at.phys, at.virt});
+      }
+      writer.make_list({place.phys, place.virt}, links);
+      continue;
+    }
     if (damage.is_missing && description_.format != FileFormat::kdump)
       throw DescriptionError("only a dump (format kdump) can leave out a page");
     if (damage.is_missing)

@@ -41,14 +41,76 @@ struct pid { unsigned int level; struct hlist_head tasks[4]; };
 struct pid_namespace { struct idr idr; unsigned int pid_allocated; };
 struct thread_info { unsigned long flags; unsigned long syscall_work; unsigned int status; unsigned int cpu; };
 struct thread_struct { unsigned long sp; };
+struct sched_entity {
+  u64 deadline; struct rb_node run_node; u64 vruntime; unsigned char on_rq; unsigned char sched_delayed;
+  struct cfs_rq *my_q;
+};
+struct sched_rt_entity { struct list_head run_list; };
+struct sched_dl_entity { struct rb_node rb_node; u64 deadline; };
+struct sched_info { u64 last_arrival; };
 struct task_struct {
-  struct thread_info thread_info; unsigned int __state; unsigned int flags; char sched[4096];
+  struct thread_info thread_info; unsigned int __state; unsigned int flags; int prio;
+  struct sched_entity se; struct sched_rt_entity rt; struct sched_dl_entity dl; struct sched_info sched_info;
+  char sched[3976];
   struct list_head tasks; struct mm_struct *mm; int exit_state; pid_t pid; pid_t tgid;
   struct task_struct *real_parent; struct pid *thread_pid; struct hlist_node pid_links[4];
-  struct list_head thread_node; u64 utime; u64 stime; u64 start_time; char locks[4096];
+  struct list_head thread_node; u64 utime; u64 stime; u64 start_time;
+  struct rt_mutex_waiter *pi_blocked_on; unsigned long blocker; char locks[4080];
   char comm[16]; struct signal_struct *signal; void *stack; struct thread_struct thread;
 };
-struct rq { unsigned int nr_running; struct task_struct *curr; struct task_struct *idle; };
+struct cfs_rq { unsigned int nr_queued; struct rb_root_cached tasks_timeline; struct sched_entity *curr; };
+struct rt_prio_array { unsigned long bitmap[1]; struct list_head queue[4]; };
+struct rt_rq { struct rt_prio_array active; };
+struct dl_rq { struct rb_root_cached root; };
+struct rq {
+  unsigned int nr_running; struct task_struct *curr; struct task_struct *idle; struct cfs_rq cfs;
+  struct rt_rq rt; struct dl_rq dl; u64 clock;
+};
+
+struct mutex {
+  atomic_long_t owner; unsigned int wait_lock; unsigned int osq; struct list_head wait_list;
+};
+struct mutex_waiter { struct list_head list; struct task_struct *task; void *ww_ctx; };
+struct rw_semaphore {
+  atomic_long_t count; atomic_long_t owner; unsigned int osq; unsigned int wait_lock; struct list_head wait_list;
+};
+enum rwsem_waiter_type { RWSEM_WAITING_FOR_WRITE, RWSEM_WAITING_FOR_READ };
+struct rwsem_waiter {
+  struct list_head list; struct task_struct *task; enum rwsem_waiter_type type; unsigned long timeout;
+};
+struct semaphore { unsigned int lock; unsigned int count; struct list_head wait_list; };
+struct semaphore_waiter { struct list_head list; struct task_struct *task; char up; };
+struct rt_mutex_base { unsigned int wait_lock; struct rb_root_cached waiters; struct task_struct *owner; };
+struct rt_mutex { struct rt_mutex_base rtmutex; };
+struct rt_waiter_node { struct rb_node entry; int prio; u64 deadline; };
+struct rt_mutex_waiter {
+  struct rt_waiter_node tree; struct rt_waiter_node pi_tree; struct task_struct *task;
+  struct rt_mutex_base *lock;
+};
+
+struct work_struct { atomic_long_t data; struct list_head entry; void *func; };
+struct timer_list { struct hlist_node entry; unsigned long expires; void *function; unsigned int flags; };
+struct delayed_work { struct work_struct work; struct timer_list timer; struct workqueue_struct *wq; int cpu; };
+struct worker {
+  struct hlist_node hentry; struct work_struct *current_work; void *current_func;
+  struct pool_workqueue *current_pwq; struct list_head scheduled; struct task_struct *task;
+  struct worker_pool *pool; struct list_head node; unsigned long last_active; unsigned int flags; int id;
+  char desc[32];
+};
+struct workqueue_attrs { int nice; };
+struct worker_pool {
+  int cpu; int node; int id; unsigned int flags; struct list_head worklist; int nr_workers; int nr_idle;
+  struct hlist_head busy_hash[4]; struct worker *manager; struct list_head workers;
+  struct workqueue_attrs *attrs;
+};
+struct pool_workqueue {
+  struct worker_pool *pool; struct workqueue_struct *wq; int refcnt; int nr_active;
+  struct list_head inactive_works; struct list_head pwqs_node;
+};
+struct workqueue_struct {
+  struct list_head pwqs; struct list_head list; int max_active; struct worker *rescuer; char name[32];
+  unsigned int flags;
+};
 
 enum module_state { MODULE_STATE_LIVE, MODULE_STATE_COMING, MODULE_STATE_GOING, MODULE_STATE_UNFORMED };
 struct elf64_sym {

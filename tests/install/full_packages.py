@@ -26,7 +26,7 @@ import lab  # noqa: E402
 CAPTURE = ("bookworm", "kaslr")
 PACKAGES = ("kvista", "libkvista0", "libkvista-dev", "kvista-static")
 JOBS = (("info",), ("info", "--explain", "--json"), ("mem-usage", "--levels"), ("dmesg",), ("vmcoreinfo",))
-MOST_STATIC_BYTES = 6 << 20
+MOST_STATIC_BYTES = 8 << 20
 LEAST_BYTES = 1000
 LEFT_OUT = ("--exclude=./build", "--exclude=./.git")
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8",

@@ -57,8 +57,9 @@ class KernelImage final : public image::MemoryImage {
 
 class WalkMemory : public testing::Test {
  protected:
-  WalkMemory()
-      : kernel_(parse_description("machine x86_64 levels=4\nbtf\ntask pid=1\n")),
+  /// `more` is added to the kernel's description.
+  explicit WalkMemory(const std::string& more = "")
+      : kernel_(parse_description("machine x86_64 levels=4\nbtf\ntask pid=1\n" + more)),
         next_(kernel_.allocate(kArena)),
         note_(directory_.write("note", note_text(kernel_, {}))) {}
 
