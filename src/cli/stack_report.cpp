@@ -24,7 +24,8 @@ using unwind::Registers;
 constexpr size_t kStacks = 0;
 constexpr size_t kRegisters = 1;
 constexpr size_t kWords = 2;
-constexpr size_t kFrames = 3;
+constexpr size_t kInlined = 3;
+constexpr size_t kFrames = 4;
 constexpr uint64_t kWord = 8;
 
 // In text all is in the table of frames, because a stack's parts follow each other there.
@@ -93,6 +94,19 @@ TableSpec words_spec() {
            {"address", "ADDRESS", Type::hex, "", "where it is", Show::only_json},
            {"value", "VALUE", Type::hex, "", "what it is", Show::only_json},
            {"symbol", "SYMBOL", Type::text, "", "that it is an address in", Show::only_json}}};
+}
+
+TableSpec inlined_spec() {
+  return {
+      "inlined",
+      "with -l: functions that were inlined into those of the frames, the innermost first",
+      Layout::lines,
+      {{"task", "TASK", Type::hex, "", "the task's", Show::only_json},
+       {"frame", "FRAME", Type::integer, "", "of that task", Show::only_json},
+       {"depth", "DEPTH", Type::integer, "", "0: what runs; each is inlined into the next", Show::only_json},
+       {"function", "FUNCTION", Type::text, "", "that was inlined", Show::only_json},
+       {"source_file", "FILE", Type::text, "", "where in it", Show::only_json},
+       {"source_line", "LINE", Type::integer, "", "the line there", Show::only_json}}};
 }
 
 TableSpec frames_spec() {
@@ -197,7 +211,7 @@ StackStyle stack_style(const Invocation& invocation, const kernel::Session& sess
 }
 
 std::vector<TableSpec> stack_tables() {
-  return {stacks_spec(), registers_spec(), words_spec(), frames_spec()};
+  return {stacks_spec(), registers_spec(), words_spec(), inlined_spec(), frames_spec()};
 }
 
 StackReport::StackReport(const kernel::Session& session, std::string command, StackStyle style)
@@ -377,8 +391,29 @@ void StackReport::add_frame(const Shown& one, size_t index) {
        Hex{frame.sp.value}, frame.stack == nullptr ? Cell{} : Cell(frame.stack->name),
        std::string(describe(frame.means)), text_cell(frame.doubt), source ? Cell(source->file) : Cell{},
        source ? Cell(uint64_t{source->line}) : Cell{}});
-  if (source) add_line(fmt::format("    {}: {}", source->file, source->line));
+  if (source) add_lines(one, index, *source);
   if (frame.registers) add_registers(one, index, *frame.registers, frame.has_all_registers);
+}
+
+// The line that runs; where it was inlined, also from which lines it was called.
+void StackReport::add_lines(const Shown& one, size_t index, const debuginfo::SourceLine& source) {
+  const VirtAddr address = one.stack.trace.frames[index].lookup_address();
+  const auto functions = session_.debuginfo()->functions_at(address);
+  if (functions.size() < 2) {
+    add_line(fmt::format("    {}: {}", source.file, source.line));
+    return;
+  }
+  for (size_t i = 0; i < functions.size(); ++i) {
+    const auto& [name, line] = functions[i];
+    const bool is_inlined = i + 1 < functions.size();
+    add_line(fmt::format("    {}{}",
+                         line ? fmt::format("{}: {}", line->file, line->line) : "(line not known)",
+                         is_inlined ? fmt::format("  (inlined: {})", name) : ""));
+    if (is_inlined)
+      table(kInlined).rows.push_back({Hex{one.task.address.value}, uint64_t{index}, uint64_t{i}, name,
+                                      line ? Cell(line->file) : Cell{},
+                                      line ? Cell(uint64_t{line->line}) : Cell{}});
+  }
 }
 
 void StackReport::show(const Shown& one) {

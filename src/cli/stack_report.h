@@ -55,6 +55,7 @@ class StackReport {
   void add_head(const Shown& one);
   void add_stack_row(const Shown& one);
   void add_frame(const Shown& one, size_t index);
+  void add_lines(const Shown& one, size_t index, const debuginfo::SourceLine& source);
   void add_registers(const Shown& one, std::optional<size_t> frame, const unwind::Registers& registers,
                      bool are_all);
   void add_words(const Shown& one, size_t index);

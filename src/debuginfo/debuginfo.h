@@ -38,6 +38,9 @@ class Debuginfo {
     return file_->function(name, in_file(address));
   }
   std::optional<SourceLine> line_of(VirtAddr address) const { return file_->line_of(in_file(address)); }
+  std::vector<SourceFunction> functions_at(VirtAddr address) const {
+    return file_->functions_at(in_file(address));
+  }
 
  private:
   VirtAddr in_file(VirtAddr address) const { return VirtAddr{address.value - shift_}; }

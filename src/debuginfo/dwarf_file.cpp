@@ -24,6 +24,10 @@ class DwarfFile final : public DebugFile {
     const std::lock_guard lock(mutex_);
     return line_at(handle_, address);
   }
+  std::vector<SourceFunction> functions_at(VirtAddr address) const override {
+    const std::lock_guard lock(mutex_);
+    return debuginfo::functions_at(handle_, address);
+  }
 
  private:
   mutable std::mutex mutex_;  // libdw's handles are for one thread at a time

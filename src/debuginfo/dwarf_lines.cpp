@@ -3,6 +3,7 @@
 #include <dwarf.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "base/error.h"
@@ -22,13 +23,66 @@ std::optional<Dwarf_Die> unit_at(const DwarfHandle& handle, VirtAddr address) {
   return std::nullopt;
 }
 
+// The scopes that hold an address, the innermost first, as they are within each other in the file.
+std::vector<Dwarf_Die> scopes_at(Dwarf_Die& unit, VirtAddr address) {
+  const auto take = [](int count, Dwarf_Die* scopes) {
+    std::vector<Dwarf_Die> taken;
+    if (count > 0) taken.assign(scopes, scopes + count);
+    std::free(scopes);  // NOLINT(cppcoreguidelines-no-malloc): libdw's
+    return taken;
+  };
+  Dwarf_Die* scopes = nullptr;
+  int count = dwarf_getscopes(&unit, address.value, &scopes);
+  std::vector<Dwarf_Die> found = take(count, count > 0 ? scopes : nullptr);
+  if (found.empty()) return {};
+  // Those around what is inlined are those of its definition, and not of the place where it is.
+  scopes = nullptr;
+  count = dwarf_getscopes_die(&found.front(), &scopes);
+  return take(count, count > 0 ? scopes : nullptr);
+}
+
 std::string text_of(Dwarf_Die& die, unsigned attribute) {
   Dwarf_Attribute found{};
   const char* text = dwarf_formstring(dwarf_attr(&die, attribute, &found));
   return text == nullptr ? "" : text;
 }
 
+// From where an inlined function is called.
+std::optional<SourceLine> call_of(Dwarf_Die& unit, Dwarf_Die& inlined) {
+  const auto file = number_of(inlined, DW_AT_call_file);
+  const auto line = number_of(inlined, DW_AT_call_line);
+  Dwarf_Files* files = nullptr;
+  size_t count = 0;
+  if (!file || !line || *line > UINT32_MAX || dwarf_getsrcfiles(&unit, &files, &count) != 0 || *file >= count)
+    return std::nullopt;
+  const char* name = dwarf_filesrc(files, *file, nullptr, nullptr);
+  if (name == nullptr) return std::nullopt;
+  return SourceLine{tidy_path(name, text_of(unit, DW_AT_comp_dir)), static_cast<unsigned>(*line)};
+}
+
+// A copy names the function that it is of by another entry.
+std::string function_name(Dwarf_Die& die) {
+  Dwarf_Attribute found{};
+  const char* text = dwarf_formstring(dwarf_attr_integrate(&die, DW_AT_name, &found));
+  return text == nullptr ? "" : text;
+}
+
 }  // namespace
+
+std::vector<SourceFunction> functions_at(const DwarfHandle& handle, VirtAddr address) {
+  auto unit = unit_at(handle, address);
+  if (!unit) return {};
+  std::vector<SourceFunction> functions;
+  std::optional<SourceLine> line = line_at(handle, address);
+  for (Dwarf_Die& scope : scopes_at(*unit, address)) {
+    const int tag = dwarf_tag(&scope);
+    if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram) continue;
+    functions.push_back({function_name(scope), line});
+    if (tag == DW_TAG_subprogram) break;
+    line = call_of(*unit, scope);
+  }
+  return functions;
+}
 
 std::string tidy_path(const std::string& path, const std::string& compiled_in) {
   const std::string tidy = std::filesystem::path(path).lexically_normal().string();

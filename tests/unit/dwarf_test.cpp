@@ -175,6 +175,41 @@ TEST_P(DwarfForms, CodeHasItsLine) {
   EXPECT_FALSE(file_->line_of(VirtAddr{0x10}));
 }
 
+// Two functions within a third: the line that runs, then from where each was called.
+TEST(Dwarf, InlinedFunctionsAreNamed) {
+  for (const char* version : {"-gdwarf-4", "-gdwarf-5"}) {
+    const test::TemporaryDirectory directory;
+    directory.write("inlined.c",
+                    "#define INLINED static inline __attribute__((always_inline))\n"
+                    "INLINED void inner(void) {\n"
+                    "  __asm__ volatile(\".globl marker\\nmarker: nop\");\n"
+                    "}\n"
+                    "INLINED void middle(void) {\n"
+                    "  inner();\n"
+                    "}\n"
+                    "void outer(void) {\n"
+                    "  middle();\n"
+                    "}\n"
+                    "void alone(void) {}\n");
+    test::run_command(fmt::format("cd {} && gcc -O2 {} -nostdlib -static -Wl,-e,0 inlined.c -o inlined",
+                                  directory.path(), version));
+    const std::string path = directory.file("inlined");
+    const auto file = open_debug_file(path);
+    const auto functions = file->functions_at(address_of(path, "marker"));
+    ASSERT_EQ(functions.size(), 3) << version;
+    const std::array<std::pair<const char*, unsigned>, 3> wanted = {
+        std::pair{"inner", 3U}, std::pair{"middle", 6U}, std::pair{"outer", 9U}};
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(functions[i].name, wanted.at(i).first);
+      ASSERT_TRUE(functions[i].line);
+      EXPECT_EQ(functions[i].line->line, wanted.at(i).second);
+      EXPECT_THAT(functions[i].line->file, ::testing::EndsWith("inlined.c"));
+    }
+    EXPECT_EQ(file->functions_at(address_of(path, "alone")).size(), 1);
+    EXPECT_TRUE(file->functions_at(VirtAddr{0x10}).empty());
+  }
+}
+
 TEST_P(DwarfForms, NothingIsDamaged) {
   EXPECT_EQ(file_->types().damage(), "");
 }
@@ -311,6 +346,7 @@ void ask_everything(const std::string& path, size_t& refused) {
       attempt([&] {
         file->function(name, address_of(path, name));
         file->line_of(address_of(path, name));
+        static_cast<void>(file->functions_at(address_of(path, name)));
       });
   });
 }
