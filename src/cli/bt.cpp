@@ -19,6 +19,7 @@ std::vector<Value> wanted_tasks(const Invocation& invocation, const Session& ses
   for (const std::string& operand : invocation.operands)
     for (const Value& task : tasks_of_operand(session, "bt", operand)) tasks.push_back(task);
   if (!tasks.empty() || invocation.flag("-a")) return tasks;
+  if (const auto chosen = chosen_task(invocation, session)) return {*chosen};
   return {stacks.current_task()};
 }
 
