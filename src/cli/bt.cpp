@@ -62,6 +62,7 @@ std::vector<Value> wanted_tasks(const Invocation& invocation, const Session& ses
     faults = std::move(list.faults);
     return std::move(list.tasks);
   }
+  if (const auto chosen = chosen_task(invocation, session)) return {*chosen};
   return {stacks.current_task()};
 }
 

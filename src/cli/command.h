@@ -37,12 +37,23 @@ struct OperandSpec {
   bool repeatable = false;                ///< the last one may be given several times
 };
 
+/// What the shell shares with the commands that it runs.
+struct Opened {
+  const kernel::Session* session = nullptr;
+  std::vector<std::string> images;  ///< what the session was opened from, as -c names it
+  std::map<std::string, std::vector<std::string>, std::less<>> options;  ///< ... and how: machine_options()
+  std::vector<std::string> said;  ///< warnings that need no second time
+  std::optional<VirtAddr> task;   ///< what commands about a task take without an operand
+  bool is_hex = false;            ///< numbers in hexadecimal where a command has the choice
+};
+
 /// What the user asked for.
 struct Invocation {
   std::vector<std::string> images;  ///< -c, before the command
   std::vector<std::string> operands;
   std::map<std::string, std::vector<std::string>, std::less<>>
-      options;  ///< by name; a flag has one empty value
+      options;                     ///< by name; a flag has one empty value
+  const Opened* opened = nullptr;  ///< in the shell
 
   bool flag(std::string_view name) const { return options.contains(name); }
   /// The last value of an option, or nothing.
@@ -119,7 +130,8 @@ std::unique_ptr<machine::Machine> open_machine(const Invocation& invocation,
 
 /// Opens the image that -c or the default names, for commands that look at the kernel's objects.
 std::unique_ptr<kernel::Session> open_session(const Invocation& invocation);
-/// Opens it, calls `work`, and puts what is odd into the report's warnings; an error comes with them.
+/// Opens it, or takes what the shell has open, calls `work`, and puts what is odd into the report's warnings;
+/// an error comes with them.
 Report with_session(const Invocation& invocation, const std::function<Report(const kernel::Session&)>& work);
 /// Adds what is missing, and says that the report is partial.
 void add_missing(Report& report, const std::string& what);
@@ -132,7 +144,7 @@ Table notes_table(const machine::NoteChoice& choice);
 class ExplainedError : public Error {
  public:
   ExplainedError(const Error& error, const machine::Machine& machine);
-  ExplainedError(const Error& error, const kernel::Session& session);
+  ExplainedError(const Error& error, const kernel::Session& session, std::vector<std::string> warnings);
   std::span<const std::string> warnings() const { return warnings_; }
   ExitStatus exit_status() const override { return status_; }
 

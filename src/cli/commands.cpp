@@ -41,6 +41,19 @@ Command make_help() {
           {}};
 }
 
+Command make_shell() {
+  std::vector<OptionSpec> options = {{"-i", "SCRIPT", "run the commands of this file first", true},
+                                     {"-s", "", "do not begin with what kvista sys prints"}};
+  for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
+  return {"shell",
+          "ask one image many things: an interactive shell, or the commands of standard input",
+          "kvista vmcore\n  the same as kvista -c vmcore shell; help lists its commands, Ctrl-D ends it",
+          {{"IMAGE", "the image; default: as of -c"}},
+          options,
+          {},
+          {}};
+}
+
 }  // namespace
 
 std::span<const Command> commands() {
@@ -54,7 +67,7 @@ std::span<const Command> commands() {
 }
 
 std::span<const Command> own_commands() {
-  static const std::vector<Command> kCommands = {make_schema(), make_help()};
+  static const std::vector<Command> kCommands = {make_schema(), make_help(), make_shell()};
   return kCommands;
 }
 

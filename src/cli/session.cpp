@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -136,17 +137,47 @@ std::unique_ptr<kernel::Session> open_session(const Invocation& invocation) {
                                            options_of(invocation, false), debuginfo_options(invocation));
 }
 
+namespace {
+
+// What is already open, where this command looks at the same in the same way.
+const kernel::Session* opened_session(const Invocation& invocation) {
+  if (invocation.opened == nullptr || invocation.images != invocation.opened->images) return nullptr;
+  Invocation of_shell;
+  of_shell.options = invocation.opened->options;
+  for (const OptionSpec& option : machine_options())
+    if (invocation.values(option.name) != of_shell.values(option.name)) return nullptr;
+  return invocation.opened->session;
+}
+
+// Those that were not printed before.
+std::vector<std::string> new_warnings(const Invocation& invocation, const kernel::Session& session) {
+  std::vector<std::string> warnings = session.warnings();
+  if (invocation.opened != nullptr)
+    std::erase_if(warnings, [&](const std::string& warning) {
+      const auto& said = invocation.opened->said;
+      return std::find(said.begin(), said.end(), warning) != said.end();
+    });
+  return warnings;
+}
+
+}  // namespace
+
 Report with_session(const Invocation& invocation, const std::function<Report(const kernel::Session&)>& work) {
-  const auto session = open_session(invocation);
+  std::unique_ptr<kernel::Session> own;
+  const kernel::Session* session = opened_session(invocation);
+  if (session == nullptr) {
+    own = open_session(invocation);
+    session = own.get();
+  }
   try {
     Report report = work(*session);
-    const std::vector<std::string> odd = session->warnings();
+    const std::vector<std::string> odd = new_warnings(invocation, *session);
     report.warnings.insert(report.warnings.begin(), odd.begin(), odd.end());
     return report;
   } catch (const UsageError&) {
     throw;
   } catch (const Error& error) {
-    throw ExplainedError(error, *session);
+    throw ExplainedError(error, *session, new_warnings(invocation, *session));
   }
 }
 
@@ -160,9 +191,10 @@ ExplainedError::ExplainedError(const Error& error, const machine::Machine& machi
       warnings_(machine.warnings()),
       status_(error.exit_status()) {}
 
-ExplainedError::ExplainedError(const Error& error, const kernel::Session& session)
+ExplainedError::ExplainedError(const Error& error, const kernel::Session& session,
+                               std::vector<std::string> warnings)
     : Error(with_path(error.what(), session.image().traits().path)),
-      warnings_(session.warnings()),
+      warnings_(std::move(warnings)),
       status_(error.exit_status()) {}
 
 }  // namespace kvista::cli

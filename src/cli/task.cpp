@@ -46,6 +46,7 @@ std::vector<Value> wanted_tasks(const Invocation& invocation, const Session& ses
   for (const std::string& operand : invocation.operands)
     for (const Value& task : tasks_of_operand(session, "task", operand)) tasks.push_back(task);
   if (!tasks.empty()) return tasks;
+  if (const auto chosen = chosen_task(invocation, session)) return {*chosen};
   return {unwind::TaskStacks(session).current_task()};
 }
 

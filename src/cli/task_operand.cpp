@@ -31,6 +31,11 @@ std::vector<Value> tasks_of_operand(const kernel::Session& session, const std::s
   throw NotFound(fmt::format("no task is {}{}", operand, why));
 }
 
+std::optional<Value> chosen_task(const Invocation& invocation, const kernel::Session& session) {
+  if (invocation.opened == nullptr || !invocation.opened->task) return std::nullopt;
+  return session.object(session.types().resolve("struct task_struct"), *invocation.opened->task);
+}
+
 std::string task_head(const kernel::Task& task) {
   const auto shown = [](const std::optional<uint64_t>& number) {
     return to_text(number ? Cell(*number) : Cell{});
