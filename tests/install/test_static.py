@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-MOST_BYTES = 7 << 20
+MOST_BYTES = 8 << 20
 PT_INTERP, PT_DYNAMIC = 3, 2
 DESCRIPTION = "pages 0x400-0x7ff class=buddy order=10\n"
 JOBS = (["info"], ["mem-usage", "--levels"], ["vmcoreinfo"], ["vtop", "ffffffff81000000"], ["dmesg"])
