@@ -277,7 +277,8 @@ class StackSearch {
   std::optional<VirtAddr> lock_by_words(const std::vector<VirtAddr>& ring) const {
     const uint64_t offset = kernel::member_offset(lock_, "first_waiter");
     for (const uint64_t word : words_) {
-      if ((word & kKernelHalf) == 0 || word % kWord != 0) continue;
+      // The waiter's own links lead to it, too.
+      if ((word & kKernelHalf) == 0 || word % kWord != 0 || stack_.contains(VirtAddr{word})) continue;
       try {
         const VirtAddr first{word_at(VirtAddr{word} + offset)};
         if (std::find(ring.begin(), ring.end(), first + link_) != ring.end()) return VirtAddr{word};

@@ -78,7 +78,7 @@ enum rwsem_waiter_type { RWSEM_WAITING_FOR_WRITE, RWSEM_WAITING_FOR_READ };
 struct rwsem_waiter {
   struct list_head list; struct task_struct *task; enum rwsem_waiter_type type; unsigned long timeout;
 };
-struct semaphore { unsigned int lock; unsigned int count; struct list_head wait_list; };
+struct semaphore { unsigned int lock; unsigned int count; struct semaphore_waiter *first_waiter; };
 struct semaphore_waiter { struct list_head list; struct task_struct *task; char up; };
 struct rt_mutex_base { unsigned int wait_lock; struct rb_root_cached waiters; struct task_struct *owner; };
 struct rt_mutex { struct rt_mutex_base rtmutex; };

@@ -117,6 +117,28 @@ TEST_F(Locks, WhoHoldsAnRwsem) {
   EXPECT_EQ(read(LockType::rwsem, lock).owner, std::nullopt);
 }
 
+// Since 7.1 a lock leads to the first of its waiters, which are a ring without it.
+TEST_F(Locks, ARingOfWaiters) {
+  with_seeds(8, [&] {
+    const size_t count = 1 + below(10);
+    const uint64_t lock = make_page();
+    std::vector<uint64_t> waiters;
+    tasks_.clear();
+    for (size_t i = 0; i < count; ++i) {
+      waiters.push_back(make_page());
+      tasks_.push_back(make_task(100 + i));
+      put(waiters[i] + offset("struct semaphore_waiter", "task"), tasks_[i]);
+    }
+    for (size_t i = 0; i < count; ++i) join(waiters[i], waiters[(i + 1) % count]);
+    put(lock + offset("struct semaphore", "first_waiter"), waiters[0]);
+    const Lock found = read(LockType::semaphore, lock);
+    EXPECT_THAT(found.faults, IsEmpty());
+    EXPECT_EQ(found.state, "locked");
+    ASSERT_EQ(found.waiters.size(), count);
+    for (size_t i = 0; i < count; ++i) EXPECT_EQ(found.waiters[i].task.address.value, tasks_[i]);
+  });
+}
+
 TEST_F(Locks, ALockThatIsNotThere) {
   const uint64_t lock = make_page();
   leave_out(lock);
