@@ -83,7 +83,7 @@ Completion expression(const Place& place, bool with_types) {
   const size_t other = text.find_last_not_of(kNameCharacters);
   const size_t name = other == std::string::npos ? 0 : other + 1;
   const std::string prefix = text.substr(name);
-  Completion found{place.word + name, {}};
+  Completion found{place.word + name, {}, false};
   size_t end = name;
   if (end >= 2 && text.compare(end - 2, 2, "->") == 0)
     end -= 2;
@@ -107,7 +107,7 @@ Completion type(const Place& place) {
   const size_t dot = text.find('.');
   if (dot == std::string::npos) {
     const size_t star = text.starts_with('*') ? 1 : 0;
-    return {place.word + star, place.source.types(text.substr(star))};
+    return {place.word + star, place.source.types(text.substr(star)), false};
   }
   const size_t comma = text.find_last_of(',');
   const size_t first = comma == std::string::npos ? dot + 1 : comma + 1;
@@ -118,14 +118,15 @@ Completion type(const Place& place) {
     of += "." + text.substr(first, last_dot - first);
     name = last_dot + 1;
   }
-  return {place.word + name, with_prefix(place.source.members(of, true), text.substr(name))};
+  return {place.word + name, with_prefix(place.source.members(of, true), text.substr(name)), false};
 }
 
 Completion task_member(const Place& place) {
   const std::string text = place.text();
   const size_t comma = text.find_last_of(",");
   const size_t name = comma == std::string::npos ? 0 : comma + 1;
-  return {place.word + name, with_prefix(place.source.members("task_struct", true), text.substr(name))};
+  return {place.word + name, with_prefix(place.source.members("task_struct", true), text.substr(name)),
+          false};
 }
 
 // The word before the last one.

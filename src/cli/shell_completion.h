@@ -24,7 +24,8 @@ struct CompletionSource {
 struct Completion {
   size_t start = 0;  ///< of what is completed, in the line
   std::vector<std::string>
-      candidates;  ///< in order, each once; each takes the place of start up to the cursor
+      candidates;        ///< in order, each once; each takes the place of start up to the cursor
+  bool is_whole = true;  ///< a blank can follow; false for what goes on with a member
 };
 
 /// The candidates at `cursor`, which is at most the line's length.

@@ -31,6 +31,7 @@ class Editor::Impl {
   std::optional<std::string> read_line() {
     is_cancelled_ = false;
     el_resize(editor_);
+    el_set(editor_, EL_PREP_TERM, 1);  // before the prompt: a key that follows it is one already
     int count = 0;
     const char* text = el_gets(editor_, &count);
     if (text == nullptr || count <= 0) {
@@ -98,7 +99,8 @@ class Editor::Impl {
     const std::string start = common_start(found.candidates);
     std::string added = start.size() > typed ? start.substr(typed) : "";
     const bool is_only = found.candidates.size() == 1;
-    if (is_only && !start.empty() && std::string_view("/=.").find(start.back()) == std::string_view::npos)
+    if (is_only && found.is_whole && !start.empty() &&
+        std::string_view("/=.").find(start.back()) == std::string_view::npos)
       added += ' ';
     if (!added.empty() && el_insertstr(editor_, added.c_str()) != 0) return CC_ERROR;
     if (is_only || !added.empty()) return CC_REFRESH;

@@ -199,6 +199,12 @@ TEST(ShellCompletion, Members) {
   EXPECT_THAT(at_end("task -R pid,co"), ElementsAre("comm"));
 }
 
+TEST(ShellCompletion, WhatGoesOnWithAMember) {
+  EXPECT_TRUE(complete("str", 3, source()).is_whole);
+  EXPECT_FALSE(complete("p init_t", 8, source()).is_whole);
+  EXPECT_FALSE(complete("struct task_s", 13, source()).is_whole);
+}
+
 TEST(ShellCompletion, FilesAndWhatNobodyKnows) {
   EXPECT_THAT(at_end("ps > o"), ElementsAre("other", "out"));
   EXPECT_THAT(at_end("< ou"), ElementsAre("out"));
