@@ -36,7 +36,7 @@ Report run(const Invocation& invocation) {
 
 Command make_bt() {
   std::vector<OptionSpec> options = {{"-a", "", "the task that each CPU runs"},
-                                     {"--cpu", "CPU", "the task that this CPU runs"}};
+                                     {"--cpu", "CPU", "the task that this CPU runs", false, 'c'}};
   for (OptionSpec& one : stack_options()) options.push_back(std::move(one));
   for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
   return {
