@@ -332,7 +332,7 @@ class Shell {
     source.symbols = [this](const std::string& prefix) { return symbols_with(*session_, prefix); };
     source.types = [this](const std::string& prefix) { return types_with(*session_, prefix); };
     source.files = files_with;
-    source.options = [this](const std::string& command, const std::string& prefix) {
+    source.options = [](const std::string& command, const std::string& prefix) {
       return options_with(command, prefix);
     };
     source.members = [this](const std::string& of, bool is_type) {
@@ -349,7 +349,7 @@ class Shell {
     return names;
   }
 
-  Words options_with(const std::string& name, const std::string& prefix) const {
+  static Words options_with(const std::string& name, const std::string& prefix) {
     Words names;
     const Command* command = find_command(name);
     if (command == nullptr) return names;

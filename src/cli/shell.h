@@ -12,6 +12,6 @@ namespace kvista::cli {
 bool is_for_shell(const std::vector<std::string>& words);
 /// Runs the commands of start file, scripts and standard input. Returns 0 after a person's; after others what
 /// the worst of the commands returned. Throws what cannot be opened.
-int run_shell(const Invocation& invocation);
+int run_shell(const Invocation& given);
 
 }  // namespace kvista::cli

@@ -123,7 +123,7 @@ Completion type(const Place& place) {
 
 Completion task_member(const Place& place) {
   const std::string text = place.text();
-  const size_t comma = text.find_last_of(",");
+  const size_t comma = text.find_last_of(',');
   const size_t name = comma == std::string::npos ? 0 : comma + 1;
   return {place.word + name, with_prefix(place.source.members("task_struct", true), text.substr(name)),
           false};

@@ -1,5 +1,6 @@
 #include "cli/shell_names.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <system_error>
@@ -26,9 +27,7 @@ std::vector<std::string> as_far_as_known(Collect collect) {
 bool is_asked_for(BtfKind kind) {
   constexpr std::array kKinds = {BtfKind::structure, BtfKind::union_type, BtfKind::enumeration,
                                  BtfKind::type_definition};
-  for (const BtfKind one : kKinds)
-    if (kind == one) return true;
-  return false;
+  return std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
 }
 
 type::Type without_pointers(type::Type type) {

@@ -20,6 +20,6 @@ std::string set_variable(const std::vector<std::string>& words, Opened& opened,
 /// NotFound.
 Value task_of_set(const std::vector<std::string>& words, const Opened& opened);
 /// What is said of it, as crash does.
-std::string describe_task(const Value& task, const kernel::Session& session);
+std::string describe_task(const Value& object, const kernel::Session& session);
 
 }  // namespace kvista::cli

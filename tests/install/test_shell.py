@@ -119,7 +119,7 @@ def complete(shell):
     shell.type("tas\t-R pid 1\n")  # task
     shell.wait('COMMAND: "init"')
     shell.wait(PROMPT)
-    shell.type("p init_ta\t.pi\t+40+2\n")  # a symbol, and a member
+    shell.type("p init_ta\t.tgi\t+40+2\n")  # a symbol, and a member
     shell.wait("42\r\n")
     shell.wait(PROMPT)
     shell.type("struct list_he\t\n")  # a type
