@@ -92,6 +92,7 @@ class Shell {
     if (is_over_) return;
     if (const char* why = why_no_editing(); *why != 0) fmt::print(stderr, "kvista: {}\n", why);
     std::vector<std::string> own;
+    own.reserve(kBuiltIns.size());
     for (const BuiltIn& one : kBuiltIns) own.emplace_back(one.name);
     const CompletionSource source = completion_source(*session_, aliases_, own);
     Editor editor(kPrompt, in_home(kHistoryFile),
