@@ -22,8 +22,8 @@
 #include "cli/shell_editor.h"
 #include "cli/shell_job.h"
 #include "cli/shell_line.h"
-#include "cli/shell_names.h"
 #include "cli/shell_set.h"
+#include "cli/shell_source.h"
 
 namespace kvista::cli {
 namespace {
@@ -33,13 +33,6 @@ constexpr const char* kStartFile = ".kvistarc";
 constexpr const char* kHistoryFile = ".kvista_history";
 
 using Words = std::vector<std::string>;
-
-const Command* find_command(const std::string& name) {
-  for (const auto& group : {commands(), own_commands()})
-    for (const Command& command : group)
-      if (command.name == name) return &command;
-  return nullptr;
-}
 
 std::string in_home(const char* name) {
   const char* home = std::getenv("HOME");
@@ -98,7 +91,10 @@ class Shell {
   void run_edited() {
     if (is_over_) return;
     if (const char* why = why_no_editing(); *why != 0) fmt::print(stderr, "kvista: {}\n", why);
-    const CompletionSource source = completion_source();
+    std::vector<std::string> own;
+    own.reserve(kBuiltIns.size());
+    for (const BuiltIn& one : kBuiltIns) own.emplace_back(one.name);
+    const CompletionSource source = completion_source(*session_, aliases_, own);
     Editor editor(kPrompt, in_home(kHistoryFile),
                   [&](std::string_view line, size_t cursor) { return complete(line, cursor, source); });
     while (!is_over_) {
@@ -322,45 +318,6 @@ class Shell {
            "line; several with ; between them; !COMMAND is the host's; # begins a comment. help COMMAND "
            "says\n"
            "how it is used.\n";
-  }
-
-  // --- completion ---
-
-  CompletionSource completion_source() const {
-    CompletionSource source;
-    source.commands = [this](const std::string& prefix) { return commands_with(prefix); };
-    source.symbols = [this](const std::string& prefix) { return symbols_with(*session_, prefix); };
-    source.types = [this](const std::string& prefix) { return types_with(*session_, prefix); };
-    source.files = files_with;
-    source.options = [](const std::string& command, const std::string& prefix) {
-      return options_with(command, prefix);
-    };
-    source.members = [this](const std::string& of, bool is_type) {
-      return members_of(*session_, of, is_type);
-    };
-    return source;
-  }
-
-  Words commands_with(const std::string& prefix) const {
-    Words names = aliases_.names();
-    for (const Command& command : commands()) names.push_back(command.name);
-    for (const BuiltIn& one : kBuiltIns) names.emplace_back(one.name);
-    std::erase_if(names, [&](const std::string& name) { return !name.starts_with(prefix); });
-    return names;
-  }
-
-  static Words options_with(const std::string& name, const std::string& prefix) {
-    Words names;
-    const Command* command = find_command(name);
-    if (command == nullptr) return names;
-    if (prefix.starts_with('-')) {
-      for (const OptionSpec& option : command->options) names.push_back(option.name);
-      for (const OptionSpec& option : output_options()) names.push_back(option.name);
-    }
-    for (const OperandSpec& operand : command->operands)
-      names.insert(names.end(), operand.choices.begin(), operand.choices.end());
-    std::erase_if(names, [&](const std::string& one) { return !one.starts_with(prefix); });
-    return names;
   }
 
   const Invocation& invocation_;

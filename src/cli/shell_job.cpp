@@ -94,6 +94,7 @@ void Jobs::give_terminal_to(pid_t group) const {
 
 // Both sides do this: whoever is first.
 void Jobs::enter(pid_t group) const {
+  std::signal(SIGPIPE, SIG_DFL);  // as of `| head`, whatever the shell was started with
   if (!has_terminal_) {
     replace(STDIN_FILENO, open("/dev/null", O_RDONLY | O_CLOEXEC));
     return;

@@ -77,7 +77,7 @@ TEST(ShellLine, HostCommands) {
 }
 
 TEST(ShellLine, WhatMakesNoSense) {
-  for (const char* line : {"p 'x", "p \"x\\\"", "ps >", "ps > ;", "ps |", "| less", "> out", "<",
+  for (const char* line : {"p 'x", R"(p "x\")", "ps >", "ps > ;", "ps |", "| less", "> out", "<",
                            "ps > a | b", "ps | cat 'x", "ps > >"})
     EXPECT_THROW(split_line(line), UsageError) << line;
 }
@@ -124,7 +124,7 @@ TEST(ShellAlias, Errors) {
 
 // A kernel of few names.
 CompletionSource source() {
-  const auto of = [](std::vector<std::string> names) {
+  const auto of = [](const std::vector<std::string>& names) {
     return [names](const std::string& prefix) {
       std::vector<std::string> found;
       for (const std::string& name : names)
