@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -32,9 +33,12 @@ OBJECT_COMMANDS = {
     "sys": (("sys",), 0.060),
     "sym NAME": (("sym", "schedule"), 0.040),
     "struct task_struct": (("struct", "task_struct"), 0.040),
+    "bt -a": (("bt", "-a"), 0.080),
 }
 """What is looked up in a dump without debuginfo, and within how many seconds."""
 OBJECT_MIB = 48
+PROMPT_SECONDS = 0.050
+STACKS, STACKS_SECONDS = 1000, 0.300
 VALUES_RATIO = 1.0
 BYTES_A_RECORD = 96
 SCAN_RATIO = 1.0
@@ -66,6 +70,34 @@ def measure_objects(bench: Bench, kvista: Path) -> None:
         one = found[name]
         bench.add(f"`{name}`, 1 GiB: part of {seconds * 1e3:.0f} ms", f"{one.wall / seconds:.2f}", "< 1", one.wall < seconds)
         bench.add(f"`{name}`, 1 GiB, peak memory", f"{one.mib:.1f} MiB", f"< {OBJECT_MIB} MiB", one.mib < OBJECT_MIB)
+
+
+def measure_shell(bench: Bench, kvista: Path) -> None:
+    """The shell, from `fork` to where it reads its first line: it finds none, and ends."""
+    dump = reference.reference(1)
+    warm(dump)
+    command = [lab.need_tool("sh", "dash"), "-c", f"exec {shlex.join([str(kvista), str(dump)])} </dev/null"]
+    found = bench.medians({"shell": command})["shell"]
+    name = "the shell's prompt, 1 GiB"
+    bench.add(f"{name}: part of 50 ms", f"{found.wall / PROMPT_SECONDS:.2f}", "< 1", found.wall < PROMPT_SECONDS)
+    bench.add(f"{name}, peak memory", f"{found.mib:.1f} MiB", f"< {OBJECT_MIB} MiB", found.mib < OBJECT_MIB)
+
+
+def measure_stacks(bench: Bench, kvista: Path, make_image: Path, work: Path) -> None:
+    """The stacks of many tasks: of a described kernel, because no guest has so many."""
+    functions = "schedule,do_wait,do_syscall_64,entry_SYSCALL_64_after_hwframe"
+    tasks = [f"task pid={pid} comm=task-{pid} stack={functions}" for pid in range(1, STACKS + 1)]
+    description, image = work / "stacks.txt", work / "stacks.elf"
+    description.write_text("\n".join(["machine x86_64 levels=4", "ram 0-0xfffffff", "btf", "orc 6.4", *tasks]) + "\n", "utf-8")
+    lab.run([str(make_image), str(description), str(image)], "making an image of many tasks")
+    warm(image)
+    command = [str(kvista), "-c", str(image), "foreach", "user", "bt"]
+    frames = lab.run(command, "following stacks").count(" do_wait at ")
+    if frames != STACKS:
+        raise lab.LabError(f"{frames} of {STACKS} stacks were followed.")
+    found = bench.medians({"foreach bt": command})["foreach bt"]
+    name = f"`foreach user bt`, {STACKS} tasks: part of {STACKS_SECONDS * 1e3:.0f} ms"
+    bench.add(name, f"{found.wall / STACKS_SECONDS:.2f}", "< 1", found.wall < STACKS_SECONDS)
 
 
 def measure_values(bench: Bench, kvista: Path, globals_check: Path, work: Path) -> None:
@@ -233,7 +265,7 @@ def main() -> int:
     parser.add_argument("--kvista", type=Path, help="another kvista than that of the build tree")
     parser.add_argument("--make-image", type=Path, help="another builder of synthetic images")
     parser.add_argument("--runs", type=int, default=7, help="turns of which the median is taken (default: 7)")
-    parser.add_argument("--only", choices=("info", "objects", "values", "census", "kdump", "flattened", "scan", "kernels", "growth", "dump"), action="append", help="a part of it")
+    parser.add_argument("--only", choices=("info", "objects", "shell", "stacks", "values", "census", "kdump", "flattened", "scan", "kernels", "growth", "dump"), action="append", help="a part of it")
     arguments = parser.parse_args()
     kvista = arguments.kvista or arguments.build / "src" / "kvista"
     make_image = arguments.make_image or arguments.build / "tests" / "images" / "make_image"
@@ -248,6 +280,8 @@ def main() -> int:
         parts: dict[str, Callable[[], None]] = {
             "info": lambda: measure_info(bench, kvista),
             "objects": lambda: measure_objects(bench, kvista),
+            "shell": lambda: measure_shell(bench, kvista),
+            "stacks": lambda: measure_stacks(bench, kvista, make_image, work),
             "values": lambda: measure_values(bench, kvista, globals_check, work),
             "census": lambda: measure_census(bench, kvista, full_peers.fetch(), work),
             "kdump": lambda: measure_kdump(bench, kvista, program, full_peers.fetch(), work),

@@ -137,7 +137,10 @@ JobResult Jobs::run(const Statement& statement, const std::function<int()>& work
   if (!statement.pipe.empty() && pipe2(ends.data(), O_CLOEXEC) != 0)
     throw Error(fmt::format("no pipe can be made: {}", std::strerror(errno)));
   const pid_t writer = start(0, [&] {
-    if (!statement.pipe.empty()) replace(STDOUT_FILENO, ends[1]);
+    if (!statement.pipe.empty()) {
+      close(ends[0]);  // else the pipe would never be seen to have lost its reader
+      replace(STDOUT_FILENO, ends[1]);
+    }
     if (!statement.output.empty()) replace(STDOUT_FILENO, open_output(statement));
     return work();
   });

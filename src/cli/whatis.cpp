@@ -53,8 +53,15 @@ void add_expression(const Session& session, const std::string& text, Table& tabl
   table.rows.push_back(plain_row(kind, value.type().declaration(text) + ";"));
 }
 
+// "rq"; of "struct rq", too, as C writes it.
+std::string name_of(const std::vector<std::string>& words) {
+  const std::string& first = words.front();
+  const bool is_tagged = words.size() == 2 && (first == "struct" || first == "union" || first == "enum");
+  return is_tagged ? words.back() : fmt::format("{}", fmt::join(words, " "));
+}
+
 Report run(const Invocation& invocation) {
-  const std::string& name = invocation.operands.front();
+  const std::string name = name_of(invocation.operands);
   return with_session(invocation, [&](const Session& session) {
     Report report{"whatis", {{layout_spec(), {}}}, {}, ExitStatus::complete};
     const kernel::TypeNames& types = session.types();
@@ -83,7 +90,7 @@ Command make_whatis() {
   return {"whatis",
           "show what the kernel's types say of a name or an expression",
           "kvista -c vmcore whatis schedule\n  how the function is declared",
-          {{"NAME", "of a type, a function, a variable or an enumerator; or an expression", true}},
+          {{"NAME", "of a type, a function, a variable or an enumerator; or an expression", true, {}, true}},
           machine_options(),
           {layout_spec()},
           run};

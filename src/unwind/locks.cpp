@@ -220,7 +220,6 @@ class StackSearch {
         task_(*task.address()),
         sp_(task["thread"]["sp"].target()),
         stack_(stacks.stacks().of_task(task)),
-        type_(type),
         lock_(kernel::type_by_word(session, form_of(type).struct_name)),
         waiter_(kernel::type_by_word(session, form_of(type).waiter)),
         link_(kernel::member_offset(waiter_, "list")),
@@ -293,7 +292,6 @@ class StackSearch {
   TaskStacks& stacks_;
   VirtAddr task_, sp_;
   Stack stack_;
-  LockType type_;
   type::Type lock_, waiter_;
   uint64_t link_, task_member_;
   std::vector<uint64_t> words_;

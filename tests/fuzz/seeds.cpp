@@ -215,6 +215,32 @@ std::vector<Seed> qemu_cpu_seeds() {
   return {seed("5-levels", 0x19654000, 0x751ef0), seed("4-levels", 0x4ad4000, 0x750ef0)};
 }
 
+// --- stacks ---
+
+// Two functions, one called by the other, of which the outer is the end of the stack; entries as of 6.4 and
+// 7.1, whose numbers for these are the same.
+std::vector<Seed> unwind_seeds() {
+  constexpr uint64_t kStart = kUnwindStart.value;
+  constexpr uint64_t kInner = 0x40;
+  constexpr uint64_t kOuter = 0x80;
+  constexpr uint64_t kStack = 0xc0;
+  constexpr uint16_t kEnd = 1 << 8;
+  constexpr uint16_t kCallBySp = 2 << 8 | 5;
+  ByteWriter out;
+  out.u32(2);
+  out.u32(2);
+  for (const uint64_t value : {kStart + kInner + 8, kStart + kStack, uint64_t{0}, kStack + 0x40})
+    out.u64(value);
+  out.u32(kInner);
+  out.u32(kOuter - 4);
+  for (const uint16_t part : {uint16_t{16}, uint16_t{0}, kCallBySp, uint16_t{0}, uint16_t{0}, kEnd})
+    out.u16(part);
+  out.zeros(kStack + 8 - (2 * 4 + 2 * 6));
+  out.u64(kStart + kOuter + 8);
+  out.zeros(0x80);
+  return {{"two-frames", out.take()}};
+}
+
 // --- expressions ---
 
 std::vector<Seed> expression_seeds() {
@@ -397,7 +423,8 @@ constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"expression", expression, expression_seeds},
                                  Target{"qemu_cpu", qemu_cpu, qemu_cpu_seeds},
                                  Target{"page_tables", page_tables, page_tables_seeds},
-                                 Target{"iomem", iomem, iomem_seeds}};
+                                 Target{"iomem", iomem, iomem_seeds},
+                                 Target{"unwind", unwind, unwind_seeds}};
 
 }  // namespace
 

@@ -47,6 +47,8 @@ bool printk(Input input);
 bool page_tables(Input input);
 /// The text of /proc/iomem.
 bool iomem(Input input);
+/// UnwindInput, then memory from kUnwindStart on: an ORC table, and stacks.
+bool unwind(Input input);
 
 /// Where the memory of a kallsyms input begins, and the symbol whose address is known.
 inline constexpr VirtAddr kKallsymsStart{0xffffffff82000000};
@@ -88,6 +90,20 @@ struct PageTablesInput {
   uint64_t last = 0;
   uint64_t probe = 0;  ///< an address that is walked to and read from
 };
+
+/// Where the memory of a stack's input begins.
+inline constexpr VirtAddr kUnwindStart{0xffffffff81000000};
+
+/// The head of a stack's input; little-endian, in this order.
+struct UnwindInput {
+  uint32_t format = 0;   ///< of ORC's entries, in their order
+  uint32_t entries = 0;  ///< so many addresses, then as many entries, are first in memory
+  uint64_t ip = 0;       ///< where it starts
+  uint64_t sp = 0;
+  uint64_t bp = 0;
+  uint64_t middle = 0;  ///< where in memory one stack ends and another begins
+};
+inline constexpr size_t kUnwindHead = 40;
 
 /// Ends the process where a promise is broken.
 void require(bool holds, const char* promise);
