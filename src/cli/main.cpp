@@ -1,8 +1,11 @@
 // The command kvista.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <iostream>
@@ -17,6 +20,15 @@
 
 namespace kvista::cli {
 namespace {
+
+// Where standard input, output or error is closed, the next file that is opened takes its number: the shell
+// would read its commands from the image, and a dump would have warnings in it.
+void hold_standard_files() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    // To read only, so that what is written is an error as before. The lowest free number is this one.
+    if (fcntl(number, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != number)
+      std::_Exit(static_cast<int>(ExitStatus::nothing));
+}
 
 // Nothing that was printed may be lost in silence: a full disk shows only now.
 int run_and_flush(std::vector<std::string> words) {
@@ -33,6 +45,7 @@ int run_and_flush(std::vector<std::string> words) {
 }  // namespace kvista::cli
 
 int main(int argc, char** argv) {
+  kvista::cli::hold_standard_files();
   if (kvista::cli::makedumpfile::is_meant_by(argc > 0 ? argv[0] : nullptr))
     return kvista::cli::makedumpfile::run(argc, argv);
   kvista::guard_mappings(static_cast<int>(kvista::ExitStatus::nothing));
