@@ -225,13 +225,15 @@ void add_unreadable_tasks(Report& report, const std::vector<const Task*>& shown)
 
 namespace {
 
-// Says which CPUs' tasks are not marked. In a running kernel those that are new are none of the list.
+// Says which CPUs' tasks are not marked. A task that is about to end, or was new while a running kernel was
+// saved, is none of the list, and nothing is wrong.
 void add_unmarked(Report& report, const Tasks& tasks, bool is_live) {
   for (const std::string& fault : tasks.running.faults) add_missing(report, fault);
   if (tasks.by_number || is_live) return;
   for (const auto& [cpu, address] : tasks.running.by_cpu)
     if (!tasks.by_address.contains(address))
-      add_missing(report, fmt::format("what CPU {} runs is none of these tasks: {:x}", cpu, address.value));
+      report.warnings.push_back(
+          fmt::format("what CPU {} runs is none of these tasks: {:x}", cpu, address.value));
 }
 
 void add_parents(const Tasks& tasks, const Task& task, Report& report) {
