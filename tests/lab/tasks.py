@@ -219,7 +219,8 @@ class TaskCheck:
             self.compared[column] += 1
             if row[column] in one[column] and isinstance(row[column], bool) == (column == "kernel_thread"):
                 continue
-            if column in ("state", "cpu") and task.ran != later.ran and (column == "cpu" or row[column] in AWAKE):
+            awake = row[column] in AWAKE or set(one[column]) <= set(AWAKE) if column == "state" else column == "cpu"
+            if awake and task.ran != later.ran:
                 self.explained += 1
                 continue
             want = one[column]
