@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "arch/x86_64/orc.h"
 #include "images/avml_builder.h"
 #include "images/btf_builder.h"
 #include "images/byte_writer.h"
@@ -217,28 +218,35 @@ std::vector<Seed> qemu_cpu_seeds() {
 
 // --- stacks ---
 
+constexpr uint64_t kInner = 0x40;
+constexpr uint64_t kOuter = 0x80;
+
 // Two functions, one called by the other, of which the outer is the end of the stack; entries as of 6.4 and
 // 7.1, whose numbers for these are the same.
-std::vector<Seed> unwind_seeds() {
+std::vector<std::byte> unwind_seed(arch::x86_64::OrcFormat format, uint64_t ip) {
   constexpr uint64_t kStart = kUnwindStart.value;
-  constexpr uint64_t kInner = 0x40;
-  constexpr uint64_t kOuter = 0x80;
   constexpr uint64_t kStack = 0xc0;
+  constexpr uint64_t kTables = 2 * 4 + 2 * 6;
   constexpr uint16_t kEnd = 1 << 8;
   constexpr uint16_t kCallBySp = 2 << 8 | 5;
   ByteWriter out;
+  out.u32(static_cast<uint32_t>(format));
   out.u32(2);
-  out.u32(2);
-  for (const uint64_t value : {kStart + kInner + 8, kStart + kStack, uint64_t{0}, kStack + 0x40})
-    out.u64(value);
+  for (const uint64_t value : {kStart + ip, kStart + kStack, uint64_t{0}, kStack + 0x40}) out.u64(value);
   out.u32(kInner);
   out.u32(kOuter - 4);
   for (const uint16_t part : {uint16_t{16}, uint16_t{0}, kCallBySp, uint16_t{0}, uint16_t{0}, kEnd})
     out.u16(part);
-  out.zeros(kStack + 8 - (2 * 4 + 2 * 6));
+  out.zeros(kStack + 8 - kTables);
   out.u64(kStart + kOuter + 8);
   out.zeros(0x80);
-  return {{"two-frames", out.take()}};
+  return out.take();
+}
+
+std::vector<Seed> unwind_seeds() {
+  using arch::x86_64::OrcFormat;
+  return {{"two-frames", unwind_seed(OrcFormat::v6_4, kInner + 8)},
+          {"end", unwind_seed(OrcFormat::v7_1, kOuter + 8)}};
 }
 
 // --- expressions ---

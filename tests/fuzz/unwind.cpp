@@ -77,8 +77,9 @@ bool unwind(Input input) {
   const unwind::Trace trace = unwind::unwind(target, stacks, start);
   require(trace.frames.size() <= kMostFrames, "a stack has an end");
   require(trace.end == unwind::End::complete || !trace.fault.empty(), "what is not followed has a reason");
+  // Where nothing is on a stack, the pointer is behind its last word.
   for (const unwind::Frame& frame : trace.frames)
-    require(frame.stack == nullptr || frame.stack->contains(frame.sp),
+    require(frame.stack == nullptr || frame.stack->contains(frame.sp) || frame.stack->contains(frame.sp - 8),
             "a frame is on the stack that it names");
   return trace.end == unwind::End::complete;
 }
