@@ -132,8 +132,8 @@ class Editor::Impl {
   bool is_cancelled_ = false;
 };
 
-Editor::Editor(std::string prompt, std::string history_file, Complete complete)
-    : impl_(std::make_unique<Impl>(std::move(prompt), std::move(history_file), std::move(complete))) {}
+Editor::Editor(const std::string& prompt, const std::string& history_file, const Complete& complete)
+    : impl_(std::make_unique<Impl>(prompt, history_file, complete)) {}
 Editor::~Editor() = default;
 
 std::optional<std::string> Editor::read_line() {

@@ -15,7 +15,7 @@ class Editor {
  public:
   using Complete = std::function<Completion(std::string_view line, size_t cursor)>;
   /// The history is kept in `history_file`; empty: nowhere.
-  Editor(std::string prompt, std::string history_file, Complete complete);
+  Editor(const std::string& prompt, const std::string& history_file, const Complete& complete);
   Editor(const Editor&) = delete;
   Editor& operator=(const Editor&) = delete;
   ~Editor();

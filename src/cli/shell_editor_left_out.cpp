@@ -15,8 +15,8 @@ class Editor::Impl {
   std::string prompt;
 };
 
-Editor::Editor(std::string prompt, std::string /*history_file*/, Complete /*complete*/)
-    : impl_(std::make_unique<Impl>(std::move(prompt))) {}
+Editor::Editor(const std::string& prompt, const std::string& /*history_file*/, const Complete& /*complete*/)
+    : impl_(std::make_unique<Impl>(prompt)) {}
 Editor::~Editor() = default;
 
 std::optional<std::string> Editor::read_line() {
