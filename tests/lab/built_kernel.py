@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import debian
 import kernels
 import lab
 
@@ -56,7 +57,7 @@ def source(suite: str, package: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with lab.locked(state / "fetch.lock"):
         older = sorted(folder.glob(f"{package}_*.deb"), key=lambda path: lab.natural_key(path.name))
-        apt = kernels.Apt(state, suite)
+        apt = debian.Apt(state, suite)
         try:
             apt.update()
             name = apt.file_name(package)

@@ -62,15 +62,15 @@ def cache_key(kernel: kernels.Kernel, variant: guest.Variant) -> str:
     """A digest of all that a capture depends on; kvista is not among it."""
     here = Path(__file__).resolve().parent
     parts = [path.read_bytes() for path in [*(here / name for name in HARNESS), *initramfs.source_files()]]
-    parts += [initramfs.busybox(), guest.qemu_version().encode(), guest.command_line(variant).encode()]
-    parts += ["\n".join(kernel.files).encode(), repr(variant).encode(), guest.settings("capture")]
+    parts += [initramfs.busybox(kernel.architecture), guest.qemu_version(kernel.architecture).encode(), guest.command_line(variant).encode()]
+    parts += ["\n".join(kernel.files).encode(), repr(variant).encode(), guest.settings("capture", architecture=kernel.architecture)]
     return lab.sha256(*parts)[:20]
 
 
 def capture(suite: str, variant_name: str, out: Path | None = None) -> Capture:
     """The capture of a suite's newest kernel, from the cache if it is there."""
-    kernel = kernels.fetch(suite)
     variant = guest.VARIANTS[variant_name]
+    kernel = kernels.fetch(suite, variant.architecture)
     key = cache_key(kernel, variant)
     captures = lab.cache_dir() / "captures"
     path = out or captures / f"{suite}-{variant_name}-{key}"
@@ -102,13 +102,13 @@ def make(kernel: kernels.Kernel, variant: guest.Variant, key: str, into: Path) -
     """Boot, dump, collect, describe; `into` is a directory that exists."""
     start = time.monotonic()
     dumps = elf, kdump, raw = [into / f"dump.{suffix}" for suffix in ("elf", "kdump", "raw")]
-    with guest.Guest(kernel, variant, {"/lab/settings": guest.settings("capture")}) as machine:
+    with guest.Guest(kernel, variant, {"/lab/settings": guest.settings("capture", architecture=variant.architecture)}) as machine:
 
         def write_dump(_: str) -> None:
             machine.dump(elf, kdump, raw)
             machine.console.send("\n")
 
-        machine.serve({"dump": write_dump}, "done", STEP_TIMEOUT)
+        machine.serve({"dump": write_dump}, "done", STEP_TIMEOUT * variant.architecture.slowness)
         machine.wait()
         machine.results(into / "oracle")
         (into / "console.log").write_text(machine.console.tail(10000), "utf-8")
@@ -127,7 +127,8 @@ def make(kernel: kernels.Kernel, variant: guest.Variant, key: str, into: Path) -
         "command_line": oracle.text("cmdline").strip(),
         "levels": oracle.page_table_levels(),
         "memory_mib": guest.MEMORY_MIB,
-        "qemu": guest.qemu_version(),
+        "architecture": kernel.architecture.name,
+        "qemu": guest.qemu_version(kernel.architecture),
         "impossible": oracle.impossible_classes(),
         "workload": oracle.text("workload.txt").splitlines(),
         "pages": oracle.page_count(),
@@ -141,7 +142,7 @@ def main() -> int:
     """Make or find one capture, say on one line what booted, then where it is."""
     parser = argparse.ArgumentParser(description="Capture the memory of a Debian kernel that runs a workload.")
     parser.add_argument("--suite", choices=lab.SUITES, required=True)
-    parser.add_argument("--variant", choices=lab.VARIANTS, required=True)
+    parser.add_argument("--variant", choices=guest.VARIANTS, required=True)
     parser.add_argument("--out", type=Path, help="a directory to make instead of one in the cache")
     arguments = parser.parse_args()
     found = capture(arguments.suite, arguments.variant, arguments.out)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-import kernels
+import debian
 import lab
 
 SUITE = "sid"
@@ -64,7 +64,7 @@ def fetch(packages: Sequence[str] = PACKAGES, tree: str = SUITE) -> Peers:
     state = cache / "apt" / f"amd64-{SUITE}"
     state.mkdir(parents=True, exist_ok=True)
     with lab.locked(state / "fetch.lock"):
-        apt = kernels.Apt(state, SUITE)
+        apt = debian.Apt(state, SUITE)
         try:
             apt.update()
             # Nothing counts as installed, so this names all that the programs need.
@@ -81,7 +81,7 @@ def fetch(packages: Sequence[str] = PACKAGES, tree: str = SUITE) -> Peers:
         return Peers(root)
 
 
-def _unpack(apt: kernels.Apt, root: Path, names: list[str], packages: Sequence[str]) -> None:
+def _unpack(apt: debian.Apt, root: Path, names: list[str], packages: Sequence[str]) -> None:
     """Download the packages and unpack them, without running any of their scripts."""
     lab.note(f"lab: fetching {', '.join(packages)} of Debian {SUITE} ({len(names)} packages) ...")
     new = root.with_name(root.name + ".new")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import re
@@ -20,27 +19,13 @@ from typing import Any
 
 import initramfs
 import lab
+from architectures import AMD64, VARIANTS, Architecture, Variant
 from kernels import Kernel
 
-QEMU = "qemu-system-x86_64"
 MARKER = re.compile(rb"@@lab:([^@\r\n]*)@@")
 MEMORY_MIB = 1024
 DISKS_MIB = {"scratch": 96, "swap": 64, "out": 128}
 
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """One way to boot a kernel."""
-
-    name: str
-    cpu: str
-    append: str
-
-
-VARIANTS = {
-    "kaslr": Variant("kaslr", "max", "crashkernel=128M"),
-    "nokaslr": Variant("nokaslr", "max,la57=off", "nokaslr"),
-}
 
 BOOTS = 3
 BOOT_TIMEOUT = 75
@@ -48,14 +33,19 @@ BOOT_TIMEOUT = 75
 WORKLOAD_SETTINGS = {"balloon_mib": 48, "hugepages": 16}
 
 
-def qemu_version() -> str:
+def qemu(architecture: Architecture) -> str:
+    """The emulator of an architecture."""
+    return lab.need_tool(architecture.qemu, architecture.qemu_package)
+
+
+def qemu_version(architecture: Architecture = AMD64) -> str:
     """The first line of what QEMU says about itself."""
-    return lab.run([lab.need_tool(QEMU, "qemu-system-x86"), "--version"], "asking QEMU for its version").splitlines()[0]
+    return lab.run([qemu(architecture), "--version"], "asking QEMU for its version").splitlines()[0]
 
 
 def command_line(variant: Variant) -> str:
     """The guest's kernel command line."""
-    return f"console=ttyS0 earlyprintk=serial,ttyS0 loglevel=7 panic=-1 {variant.append}"
+    return f"{variant.architecture.console} loglevel=7 panic=-1 {variant.append}".rstrip()
 
 
 class Silent(lab.LabError):
@@ -193,7 +183,7 @@ class Guest:
                 make_disk(self._work / name, size, with_files=name == "scratch")
             self._start(kernel, streams)
             try:
-                self.serve({}, "up", BOOT_TIMEOUT)
+                self.serve({}, "up", BOOT_TIMEOUT * self.variant.architecture.slowness)
                 return
             except (Silent, Ended) as error:
                 if attempt == BOOTS - 1:
@@ -221,18 +211,21 @@ class Guest:
     def _command(self, kernel: Kernel, streams: tuple[str, ...]) -> list[str]:
         # Whatever becomes of this process, the emulator does not outlive it.
         command = [lab.need_tool("setpriv", "util-linux"), "--pdeathsig", "KILL"]
-        command += [lab.need_tool(QEMU, "qemu-system-x86"), "-M", "q35", "-accel", "tcg,thread=multi"]
+        architecture = self.variant.architecture
+        command += [qemu(architecture), *architecture.options, "-accel", "tcg,thread=multi"]
         command += ["-cpu", self.variant.cpu, "-m", str(MEMORY_MIB), "-smp", "2", "-no-reboot"]
-        command += ["-display", "none", "-vga", "std", "-nic", "none", "-monitor", "none", "-serial", "stdio"]
+        command += ["-display", "none", "-nic", "none", "-monitor", "none", "-serial", "stdio"]
         for name in streams:
             command += ["-serial", f"unix:{self._work / name},server=on,wait=off"]
         command += ["-qmp", f"unix:{self._work / 'qmp'},server=on,wait=off"]
         command += ["-kernel", str(kernel.image), "-initrd", str(self._work / "initramfs")]
         command += ["-append", command_line(self.variant)]
-        command += ["-device", "vmcoreinfo", "-device", "virtio-balloon-pci"]
+        if architecture.note:
+            command += ["-device", "vmcoreinfo"]
+        command += ["-device", f"virtio-balloon-{architecture.bus}"]
         for name in DISKS_MIB:
             command += ["-drive", f"if=none,id={name},format=raw,cache=unsafe,file={self._work / name}"]
-            command += ["-device", f"virtio-blk-pci,drive={name},serial={name}"]
+            command += ["-device", f"virtio-blk-{architecture.bus},drive={name},serial={name}"]
         return command
 
     @property
@@ -273,7 +266,7 @@ class Guest:
         self.qmp("stop")
         self.qmp("dump-guest-memory", timeout=300, paging=False, protocol=f"file:{elf}")
         self.qmp("dump-guest-memory", timeout=300, paging=False, protocol=f"file:{kdump}", format="kdump-zlib")
-        self.qmp("pmemsave", timeout=300, val=0, size=MEMORY_MIB << 20, filename=str(raw))
+        self.qmp("pmemsave", timeout=300, val=self.variant.architecture.ram, size=MEMORY_MIB << 20, filename=str(raw))
         self.qmp("cont")
 
     def wait(self, timeout: float = 60) -> None:
@@ -329,7 +322,8 @@ def make_disk(path: Path, mib: int, with_files: bool) -> None:
         lab.run([tool, "-q", "-F", "-b", "4096", "-d", folder, str(path)], "making the guest's ext4 disk")
 
 
-def settings(mode: str, stream: bool = False) -> bytes:
+def settings(mode: str, stream: bool = False, architecture: Architecture = AMD64) -> bytes:
     """What the guest's init is to do, as the shell file that it reads."""
-    values = {**WORKLOAD_SETTINGS, "mode": mode, "stream": int(stream)}
+    values = {**WORKLOAD_SETTINGS, "mode": mode, "stream": int(stream), "note": int(architecture.note)}
+    values["words"] = f"'{' '.join(architecture.words)}'"
     return "".join(f"{name}={value}\n" for name, value in values.items()).encode()

@@ -6,16 +6,18 @@ import lzma
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import lab
+from architectures import AMD64, Architecture
+from debian import file_of_package
 from kernels import Kernel
 
 GUEST = Path(__file__).resolve().parent / "guest"
 PROGRAMS = ("workload", "oracle")
-
-MODULES = ("virtio_pci", "virtio_blk", "virtio_balloon", "qemu_fw_cfg")
-"""Modules whose work the guest cannot do without. A kernel that lacks one as a module has it built in;
-the guest's init checks what they give (disks, balloon), not their names."""
+BUSYBOX_SUITE = "trixie"
+ELF_BIG_ENDIAN = 2
+INTERPRETER = 3
 
 
 class Archive:
@@ -60,17 +62,25 @@ def static_program(path: Path, what: str) -> bytes:
     data = path.read_bytes()
     if data[:4] != b"\x7fELF":
         raise lab.LabError(f"{what}: {path} is not an ELF program.")
-    start, size, count = int.from_bytes(data[32:40], "little"), data[54], int.from_bytes(data[56:58], "little")
-    interpreter = 3
+    order: Literal["little", "big"] = "big" if data[5] == ELF_BIG_ENDIAN else "little"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    start, size, count = number(32, 8), number(54, 2), number(56, 2)
     for index in range(count):
-        if int.from_bytes(data[start + index * size : start + index * size + 4], "little") == interpreter:
+        if number(start + index * size, 4) == INTERPRETER:
             raise lab.LabError(f"{what}: {path} is linked dynamically, the guest needs a static program.")
     return data
 
 
-def busybox() -> bytes:
-    """The machine's static busybox."""
-    return static_program(Path(lab.need_tool("busybox", "busybox-static")), "busybox (package busybox-static)")
+def busybox(architecture: Architecture = AMD64) -> bytes:
+    """A static busybox: the machine's own, for another architecture that of a Debian package."""
+    if architecture is AMD64:
+        path = Path(lab.need_tool("busybox", "busybox-static"))
+    else:
+        path = file_of_package(BUSYBOX_SUITE, architecture, "busybox-static", "usr/bin/busybox")
+    return static_program(path, "busybox (package busybox-static)")
 
 
 def source_files() -> list[Path]:
@@ -78,11 +88,11 @@ def source_files() -> list[Path]:
     return sorted(path for path in GUEST.iterdir() if path.is_file())
 
 
-def guest_program(name: str) -> bytes:
+def guest_program(name: str, architecture: Architecture = AMD64) -> bytes:
     """A program of the guest side, compiled once for each version of its source."""
     source = GUEST / f"{name}.c"
-    compiler = lab.need_tool("gcc", "gcc")
-    target = lab.cache_dir() / "programs" / f"{name}-{lab.sha256(source.read_bytes())[:16]}"
+    compiler = lab.need_tool(architecture.compiler, architecture.compiler_package)
+    target = lab.cache_dir() / "programs" / f"{name}-{architecture.name}-{lab.sha256(source.read_bytes())[:16]}"
     with lab.locked(lab.cache_dir() / "programs" / "lock"):
         if not target.exists():
             new = target.with_suffix(".new")
@@ -127,10 +137,10 @@ def build(kernel: Kernel, extra: Mapping[str, bytes]) -> bytes:
         archive.directory(folder)
     archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.file("init", (GUEST / "init").read_bytes(), 0o755)
-    archive.file("bin/busybox", busybox(), 0o755)
+    archive.file("bin/busybox", busybox(kernel.architecture), 0o755)
     for name in PROGRAMS:
-        archive.file(f"bin/{name}", guest_program(name), 0o755)
-    for number, (name, data) in enumerate(module_files(kernel, MODULES)):
+        archive.file(f"bin/{name}", guest_program(name, kernel.architecture), 0o755)
+    for number, (name, data) in enumerate(module_files(kernel, kernel.architecture.modules)):
         archive.file(f"lab/modules/{number:02d}-{name}.ko", data)
     for path, content in extra.items():
         archive.file(path.lstrip("/"), content, 0o755 if path.startswith("/bin/") else 0o644)

@@ -11,6 +11,9 @@ from pathlib import Path
 import lab
 
 NT_GNU_BUILD_ID = 3
+ELF_BIG_ENDIAN = 2
+PROGRAM_HEADER = 56
+PT_LOAD = 1
 
 Range = tuple[int, int]
 """First and last physical address, both inclusive, as in /proc/iomem."""
@@ -68,8 +71,9 @@ class Oracle:
         """The GNU build ID in /sys/kernel/notes, or None."""
         notes = (self.path / "notes").read_bytes()
         at = 0
+        order = ">" if self.big_endian() else "<"
         while at + 12 <= len(notes):
-            name_size, size, kind = struct.unpack_from("<III", notes, at)
+            name_size, size, kind = struct.unpack_from(f"{order}III", notes, at)
             name_end = at + 12 + (name_size + 3 & ~3)
             if kind == NT_GNU_BUILD_ID and notes[at + 12 : at + 16] == b"GNU\0":
                 return notes[name_end : name_end + size].hex()
@@ -86,9 +90,35 @@ class Oracle:
         found = re.findall(rf"^\s*([0-9a-f]+)-([0-9a-f]+) : {re.escape(name)}$", self.text("iomem"), re.MULTILINE)
         return [(int(first, 16), int(last, 16)) for first, last in found]
 
-    def page_table_levels(self) -> int:
-        """4 or 5: with 5 levels the direct map starts below the canonical addresses of 4."""
-        return 5 if self.kernel_word("page_offset_base") < 0xFFFF800000000000 else 4
+    def machine(self) -> str:
+        """What `uname -m` shows."""
+        return self.text("utsname").split()[-1]
+
+    def big_endian(self) -> bool:
+        """The kernel's byte order, as the ELF header of its /proc/kcore has it."""
+        return (self.path / "kcore_headers").read_bytes()[5] == ELF_BIG_ENDIAN
+
+    def page_table_levels(self) -> int | None:
+        """The levels of the kernel's page tables; None where a guest cannot see it."""
+        machine = self.machine()
+        if machine == "x86_64":  # With 5 levels the direct map starts below the canonical addresses of 4.
+            return 5 if self.kernel_word("page_offset_base") < 0xFFFF800000000000 else 4
+        if machine == "aarch64":  # With 52 bits of addresses (5 levels of 4 KiB pages) below those of 48.
+            return 5 if min(start for start, _ in self.kcore_ranges()) < 0xFFFF000000000000 else 4
+        if found := re.search(r"^mmu\s*: sv(\d+)$", self.text("cpuinfo"), re.MULTILINE):
+            return (int(found.group(1)) - 12) // 9
+        return None
+
+    def kcore_ranges(self) -> list[Range]:
+        """First virtual address and size of what /proc/kcore maps."""
+        data, order = (self.path / "kcore_headers").read_bytes(), ">" if self.big_endian() else "<"
+        start, count = struct.unpack_from(f"{order}Q", data, 32)[0], struct.unpack_from(f"{order}H", data, 56)[0]
+        found = []
+        for at in range(start, min(start + count * PROGRAM_HEADER, len(data) - PROGRAM_HEADER + 1), PROGRAM_HEADER):
+            kind, _, _, virtual, _, _, size = struct.unpack_from(f"{order}IIQQQQQ", data, at)
+            if kind == PT_LOAD:
+                found.append((virtual, size))
+        return found
 
     def cpus(self) -> int:
         """The number of CPUs."""

@@ -201,6 +201,8 @@ class MadeUpGuest:
         ),
         "cpuinfo": "processor\t: 0\n\nprocessor\t: 1\n",
         "release": "6.1.0\n",
+        "utsname": "lab-guest\n6.1.0\n#1 SMP\nx86_64\n",
+        "kcore_headers": b"\x7fELF\x02\x01\x01" + bytes(57),
         "cmdline": "crashkernel=128M\n",
         "modules": "ext4 1 0 - Live 0xffffffffc0000000\n",
         "buddyinfo.before": "Node 0, zone      DMA      1      2\nNode 0, zone    DMA32      3      0\n",

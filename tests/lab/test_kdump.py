@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import debian
 import guest
 import initramfs
 import kernels
@@ -70,7 +71,7 @@ def debian_files(suite: str) -> dict[str, bytes]:
     state = cache / "apt" / f"amd64-{suite}"
     with lab.locked(state / "fetch.lock"):
         if not (root / "done").exists():
-            apt = kernels.Apt(state, suite)
+            apt = debian.Apt(state, suite)
             apt.update()
             shutil.rmtree(root, ignore_errors=True)
             root.mkdir(parents=True)

@@ -2,6 +2,7 @@
  * stopped guest. All memory it needs is there, touched and locked before the first snapshot; nothing is written
  * to a file before the second one. usage: oracle DIRECTORY, or oracle tasks FILE for one snapshot of the tasks */
 #define _GNU_SOURCE
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -24,8 +25,9 @@
 struct source {
 	const char *name;
 	const char *path;
-	size_t room;
+	size_t room; /* 0: one word for each page frame */
 	size_t (*take)(int file, char *into, size_t room);
+	int words;
 	int file;
 	char *data[2];
 	size_t size[2];
@@ -223,9 +225,18 @@ static void write_file(const char *path, const char *data, size_t size) {
 	close(file);
 }
 
+/* What the kernel gives as words of 8 bytes leaves the guest in one byte order. */
+static void to_little_endian(char *data, size_t size) {
+	uint64_t *words = (uint64_t *)data;
+	for (size_t i = 0; i < size / 8; i++)
+		words[i] = htole64(words[i]);
+}
+
 static void save(const char *directory, const struct source *source, int which) {
 	char path[512];
 	snprintf(path, sizeof path, "%s/%s.%s", directory, source->name, which ? "after" : "before");
+	if (source->words)
+		to_little_endian(source->data[which], source->size[which]);
 	write_file(path, source->data[which], source->size[which]);
 }
 
@@ -250,7 +261,8 @@ int main(int argc, char **argv) {
 			die(sources[i].path);
 	size_t pages = count_pages(sources[0].file);
 	for (size_t i = 0; i < SOURCES; i++) {
-		sources[i].room = sources[i].room ? sources[i].room : pages * 8;
+		sources[i].words = sources[i].room == 0;
+		sources[i].room = sources[i].words ? pages * 8 : sources[i].room;
 		for (int which = 0; which < 2; which++)
 			sources[i].data[which] = locked_memory(sources[i].room);
 	}

@@ -21,7 +21,11 @@
 
 #define PAGE 4096UL
 #define MIB (1UL << 20)
+#ifdef __s390x__
+#define HUGE_PAGE MIB /* a segment table's entry */
+#else
 #define HUGE_PAGE (2 * MIB)
+#endif
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
