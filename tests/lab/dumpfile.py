@@ -24,18 +24,19 @@ class Segment:
 
 
 class Dump:
-    """The physical memory in an ELF64 little-endian core; the program headers may be anywhere."""
+    """The physical memory in an ELF64 core of either byte order; the program headers may be anywhere."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         self._data = mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ)
-        if self._data[:6] != b"\x7fELF\x02\x01":
-            raise lab.LabError(f"{path} is not a little-endian ELF64 file.")
-        (start,) = struct.unpack_from("<Q", self._data, 32)
-        size, count = struct.unpack_from("<HH", self._data, 54)
+        if self._data[:6] not in (b"\x7fELF\x02\x01", b"\x7fELF\x02\x02"):
+            raise lab.LabError(f"{path} is not an ELF64 file.")
+        order = "<" if self._data[5] == 1 else ">"
+        (start,) = struct.unpack_from(f"{order}Q", self._data, 32)
+        size, count = struct.unpack_from(f"{order}HH", self._data, 54)
         self.segments: list[Segment] = []
         for index in range(count):
-            header = struct.unpack_from("<IIQQQQQQ", self._data, start + index * size)
+            header = struct.unpack_from(f"{order}IIQQQQQQ", self._data, start + index * size)
             kind, _, offset, _, physical, file_size, _, _ = header
             if kind == PT_LOAD and file_size:
                 self.segments.append(Segment(physical, file_size, offset))

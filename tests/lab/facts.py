@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import kvista
@@ -26,7 +26,10 @@ NEEDED_FACTS = "arch release page_size page_table_levels root_page_table phys_ba
 
 
 class FactCheck:
-    """The facts of one report against one guest's oracle; `problems` tells what does not agree."""
+    """The facts of one report against one guest's oracle; `problems` tells what does not agree. These are x86_64's."""
+
+    verified = ("page_offset", "phys_base")
+    """Facts that kvista must have checked against memory."""
 
     def __init__(self, report: kvista.Report, oracle: Oracle, suite: str, live: bool) -> None:
         self.facts = report.facts()
@@ -45,8 +48,12 @@ class FactCheck:
         row = self.facts.get(name)
         return None if row is None else row["value"]
 
+    def _needed(self, suite: str) -> Iterable[str]:
+        """The facts that must have a value."""
+        return NEEDED_FACTS if suite == "bullseye" else ALL_FACTS
+
     def _presence(self, suite: str, live: bool) -> None:
-        names = NEEDED_FACTS if suite == "bullseye" else ALL_FACTS
+        names = self._needed(suite)
         missing = [name for name in names if name not in self.facts]
         state = self._value("state")
         if state is not None and (state == "live") != live:
@@ -138,7 +145,7 @@ class FactCheck:
             self.problems.append(f"kvista says crashkernel = {value}, /proc/iomem has {shown}.")
 
     def _verified(self) -> None:
-        for name in ("page_offset", "phys_base"):
+        for name in self.verified:
             if name in self.facts and self.facts[name].get("verified") is not True:
                 self.problems.append(f"kvista has not verified {name} (source: {self.facts[name].get('source')}).")
 

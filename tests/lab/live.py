@@ -17,6 +17,7 @@ import guest
 import initramfs
 import kernels
 import lab
+from architectures import AMD64, Architecture
 
 STEP_TIMEOUT = 180
 
@@ -35,28 +36,29 @@ COMMANDS = {
 /proc/buddyinfo of just before and just after."""
 
 
-def _files(binary: Path, commands: dict[str, str], stream: bool) -> dict[str, bytes]:
+def _files(binary: Path, commands: dict[str, str], stream: bool, architecture: Architecture = AMD64) -> dict[str, bytes]:
     """What a live run adds to the initramfs."""
     lines = "".join(f"{name}\t{command}\n" for name, command in commands.items())
     return {
         "/bin/kvista": initramfs.static_program(binary, "kvista for the guest"),
         "/lab/commands": lines.encode(),
-        "/lab/settings": guest.settings("live", stream),
+        "/lab/settings": guest.settings("live", stream, architecture),
     }
 
 
 def run(suite: str, variant: str, binary: Path, into: Path, commands: dict[str, str] | None = None) -> None:
     """Boot a guest, run commands in it, leave what they printed in `into`/live and the oracles in `into`."""
-    run_on(kernels.fetch(suite), guest.VARIANTS[variant], binary, into, commands)
+    chosen = guest.VARIANTS[variant]
+    run_on(kernels.fetch(suite, chosen.architecture), chosen, binary, into, commands)
 
 
 def run_on(
     kernel: kernels.Kernel, variant: guest.Variant, binary: Path, into: Path, commands: dict[str, str] | None = None
 ) -> None:
     """The same with a kernel and a variant of one's own."""
-    files = _files(binary, COMMANDS if commands is None else commands, stream=False)
+    files = _files(binary, COMMANDS if commands is None else commands, False, kernel.architecture)
     with guest.Guest(kernel, variant, files) as machine:
-        machine.serve({}, "done", STEP_TIMEOUT)
+        machine.serve({}, "done", STEP_TIMEOUT * kernel.architecture.slowness)
         machine.wait()
         machine.results(into)
 
@@ -74,7 +76,7 @@ def stream(suite: str, variant: str, binary: Path, command: str, quiet: bool) ->
     if not quiet:
         lab.note(f"lab: booting {kernel.release} of Debian {suite} in {guest.qemu_version()} ...")
     status: list[int] = []
-    files = _files(binary, {"command": command}, stream=True)
+    files = _files(binary, {"command": command}, True)
     with guest.Guest(kernel, guest.VARIANTS[variant], files, streams=("stdout", "stderr")) as machine:
         targets = (sys.stdout.buffer, sys.stderr.buffer)
         copies = [threading.Thread(target=_copy, args=pair) for pair in zip(machine.streams, targets, strict=True)]

@@ -66,12 +66,12 @@ def kmsg_records(text: bytes) -> list[dict[str, Any]]:
     return records
 
 
-def check_records(kmsg: bytes, rows: list[dict[str, Any]]) -> list[str]:
+def check_records(kmsg: bytes, rows: list[dict[str, Any]], least: int = LEAST_RECORDS) -> list[str]:
     """That kvista's records begin with those of /dev/kmsg: numbers, times, levels, devices and texts."""
     want = kmsg_records(kmsg)
     print(f"  {len(want)} records compared with /dev/kmsg")
-    if len(want) < LEAST_RECORDS:
-        return [f"Only {len(want)} records were compared with /dev/kmsg, at least {LEAST_RECORDS} are needed."]
+    if len(want) < least:
+        return [f"Only {len(want)} records were compared with /dev/kmsg, at least {least} are needed."]
     if len(rows) < len(want):
         return [f"kvista dmesg has {len(rows)} records, /dev/kmsg {len(want)}."]
     for one, row in zip(want, rows, strict=False):
@@ -81,14 +81,14 @@ def check_records(kmsg: bytes, rows: list[dict[str, Any]]) -> list[str]:
     return []
 
 
-def check_dump(binary: Path, image: Path, oracle: Path) -> list[str]:
-    """The log of a dump."""
+def check_dump(binary: Path, image: Path, oracle: Path, records: int = LEAST_RECORDS) -> list[str]:
+    """The log of a dump, of at least so many records."""
     problems = []
-    for name, options, least in (("dmesg", [], LEAST_RECORDS), ("dmesg.cleared", ["--since-clear"], LEAST_CLEARED)):
+    for name, options, least in (("dmesg", [], records), ("dmesg.cleared", ["--since-clear"], LEAST_CLEARED)):
         got = kvista.run_text(binary, "-c", str(image), "dmesg", *options)
         problems += check_text((oracle / name).read_bytes(), got, least, name)
     rows = kvista.run(binary, "dmesg", str(image)).table("messages")
-    return problems + check_records((oracle / "kmsg.before").read_bytes(), rows)
+    return problems + check_records((oracle / "kmsg.before").read_bytes(), rows, records)
 
 
 def check_live(oracle: Path, rows: list[dict[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import lab
 
@@ -14,9 +15,22 @@ NT_GNU_BUILD_ID = 3
 ELF_BIG_ENDIAN = 2
 PROGRAM_HEADER = 56
 PT_LOAD = 1
+NOWHERE = (1 << 64) - 1
 
 Range = tuple[int, int]
 """First and last physical address, both inclusive, as in /proc/iomem."""
+
+
+class Mapped(NamedTuple):
+    """A stretch of the kernel's addresses, and where it is in physical memory if it is there as a whole."""
+
+    virtual: int
+    physical: int | None
+    size: int
+
+    def holds(self, address: int) -> bool:
+        """Whether a virtual address is in it."""
+        return self.virtual <= address < self.virtual + self.size
 
 
 class Oracle:
@@ -104,20 +118,20 @@ class Oracle:
         if machine == "x86_64":  # With 5 levels the direct map starts below the canonical addresses of 4.
             return 5 if self.kernel_word("page_offset_base") < 0xFFFF800000000000 else 4
         if machine == "aarch64":  # With 52 bits of addresses (5 levels of 4 KiB pages) below those of 48.
-            return 5 if min(start for start, _ in self.kcore_ranges()) < 0xFFFF000000000000 else 4
+            return 5 if min(part.virtual for part in self.kcore_ranges()) < 0xFFFF000000000000 else 4
         if found := re.search(r"^mmu\s*: sv(\d+)$", self.text("cpuinfo"), re.MULTILINE):
             return (int(found.group(1)) - 12) // 9
         return None
 
-    def kcore_ranges(self) -> list[Range]:
-        """First virtual address and size of what /proc/kcore maps."""
+    def kcore_ranges(self) -> list[Mapped]:
+        """What /proc/kcore maps, in its order."""
         data, order = (self.path / "kcore_headers").read_bytes(), ">" if self.big_endian() else "<"
         start, count = struct.unpack_from(f"{order}Q", data, 32)[0], struct.unpack_from(f"{order}H", data, 56)[0]
         found = []
         for at in range(start, min(start + count * PROGRAM_HEADER, len(data) - PROGRAM_HEADER + 1), PROGRAM_HEADER):
-            kind, _, _, virtual, _, _, size = struct.unpack_from(f"{order}IIQQQQQ", data, at)
+            kind, _, _, virtual, physical, _, size = struct.unpack_from(f"{order}IIQQQQQ", data, at)
             if kind == PT_LOAD:
-                found.append((virtual, size))
+                found.append(Mapped(virtual, None if physical == NOWHERE else physical, size))
         return found
 
     def cpus(self) -> int:

@@ -73,7 +73,9 @@ def check_explained(report: kvista.Report) -> list[str]:
     return problems
 
 
-def check_classes(classes: bytes, found: capture.Capture, suite: str, floors: Floors) -> list[str]:
+def check_classes(
+    classes: bytes, found: capture.Capture, suite: str, floors: Floors, marks: Mapping[str, tuple[int, int]] = compare.MARKS
+) -> list[str]:
     """The class of each page frame."""
     oracle, dump = Oracle(found.oracle), Dump(found.dump)
     try:
@@ -81,7 +83,7 @@ def check_classes(classes: bytes, found: capture.Capture, suite: str, floors: Fl
     finally:
         dump.close()
     rules = compare.load_rules(RULES, suite)
-    result = compare.compare(want, classes, flags, rules, found.about["impossible"], floors)
+    result = compare.compare(want, classes, flags, rules, found.about["impossible"], floors, marks)
     print(result.table())
     return result.problems
 

@@ -1,0 +1,97 @@
+"""Machine facts of architectures other than x86_64, against what the guest's /proc/kcore, iomem and kallsyms say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import facts
+import kvista
+from architectures import Architecture
+from oracles import Mapped, Oracle
+
+NEEDED = "arch release build_id page_size root_page_table kernel_image struct_page_size section_size_bits cpus state".split()
+
+OWN = {
+    "arm64": "va_bits va_bits_actual page_table_levels kimage_voffset kaslr_offset page_offset phys_offset vmemmap modules".split(),
+    "riscv64": ["page_table_levels", "page_offset", "kaslr_offset"],
+    "s390x": ["kaslr_offset"],
+}
+"""What `kvista info` tells beside that."""
+
+LINKED_AT = {"arm64": 0xFFFF800080000000, "riscv64": 0xFFFFFFFF80002000}
+"""_text without KASLR: KIMAGE_VADDR (arch/arm64/include/asm/memory.h), KERNEL_LINK_ADDR behind the boot code."""
+
+WORDS = {"arm64": {"kimage_voffset": "kimage_voffset"}}
+"""Facts that are a variable of the kernel."""
+
+
+class OtherFactCheck(facts.FactCheck):
+    """The facts of one report against one guest's oracle."""
+
+    verified = ()
+
+    def __init__(self, report: kvista.Report, oracle: Oracle, architecture: Architecture, suite: str, live: bool) -> None:
+        self._architecture = architecture
+        self._parts = oracle.kcore_ranges()
+        super().__init__(report, oracle, suite, live)
+
+    def _needed(self, suite: str) -> Iterable[str]:
+        return [*NEEDED, *OWN[self._architecture.name]]
+
+    def _text(self) -> Mapped:
+        """Where /proc/kcore has the kernel image."""
+        start = self._symbol("_text")
+        return next(part for part in self._parts if part.physical is not None and part.holds(start))
+
+    def _ram(self) -> list[Mapped]:
+        """Where /proc/kcore has the direct map."""
+        return [part for part in self._parts if part.physical is not None and part != self._text()]
+
+    def _physical(self, virtual: int) -> int:
+        text = self._text()
+        return virtual - text.virtual + (text.physical or 0)
+
+    def _plain(self) -> Iterator[tuple[str, int | str]]:
+        name = self._architecture.name
+        yield "arch", name
+        yield "release", self.oracle.release()
+        yield "page_size", facts.PAGE
+        yield "cpus", self.oracle.cpus()
+        yield "root_page_table", self._physical(self._symbol("swapper_pg_dir"))
+        if build_id := self.oracle.build_id():
+            yield "build_id", build_id
+        levels = self.oracle.page_table_levels()
+        if levels is not None:
+            yield "page_table_levels", levels
+        if name == "arm64":
+            yield "va_bits_actual", 12 + 9 * 4 if levels == 4 else 52
+        if name in LINKED_AT:
+            yield "kaslr_offset", self._symbol("_text") - LINKED_AT[name]
+        for fact, word in WORDS.get(name, {}).items():
+            yield fact, self.oracle.kernel_word(word)
+
+    def _ranges(self) -> None:
+        """The direct map by page_offset and phys_offset, and that each range holds what /proc has there."""
+        if None not in (self._value("page_offset"), self._value("phys_offset")):
+            self.checked += 1
+            shift = kvista.address(self._value("page_offset")) - kvista.address(self._value("phys_offset"))
+            wrong = [part for part in self._ram() if (part.virtual - (part.physical or 0) - shift) & kvista.MASK]
+            if wrong:
+                where = f"{wrong[0].physical:#x} at {wrong[0].virtual:#x}"
+                said = f"page_offset {self._value('page_offset')} and phys_offset {self._value('phys_offset')}"
+                self.problems.append(f"/proc/kcore has physical address {where}, which kvista's {said} do not give.")
+        self._inside("direct_map", [at for part in self._ram() for at in (part.virtual, part.virtual + part.size - 1)])
+        self._inside("modules", self.oracle.module_addresses())
+        memory_map = self._parts[-1]
+        self._inside("vmemmap", [memory_map.virtual, memory_map.virtual + memory_map.size - 1])
+
+    def _kernel_image(self) -> None:
+        """From _text to _end, as virtual or as physical addresses."""
+        value = self._value("kernel_image")
+        if value is None:
+            return
+        self.checked += 1
+        first, last = kvista.span(value)
+        ends = self._symbol("_text"), self._symbol("_end") - 1
+        if (first, last) not in (ends, tuple(map(self._physical, ends))):
+            self.problems.append(f"kvista's kernel_image is {value}, /proc/kallsyms has {ends[0]:#x}-{ends[1]:#x}.")
