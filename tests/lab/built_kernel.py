@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 PATCHES = HERE.parents[1] / "kernel"
 CONFIGURATION = HERE / "kernel.config"
 SUITE, SOURCE, PATCH = "trixie", "linux-source-6.12", "vmcore_info_64"
+MODULE = HERE / "panics" / "deadlock.c"
 BUILD_TIMEOUT = 3600
 
 LAYOUTS = {
@@ -102,7 +103,7 @@ def configuration(layout: str) -> list[str]:
 def cache_key(package_file: Path, layout: str) -> str:
     """A digest of all that a built kernel depends on."""
     compiler = lab.run([lab.need_tool("gcc", "gcc"), "--version"], "asking gcc for its version")
-    parts = [Path(__file__).read_bytes(), (PATCHES / f"{PATCH}.patch").read_bytes(), package_file.name.encode()]
+    parts = [Path(__file__).read_bytes(), (PATCHES / f"{PATCH}.patch").read_bytes(), MODULE.read_bytes(), package_file.name.encode()]
     return lab.sha256(*parts, compiler.encode(), "\n".join(configuration(layout)).encode())[:20]
 
 
@@ -133,8 +134,8 @@ def build(layout: str) -> kernels.Kernel:
 
 def _make(top: Path, layout: str, root: Path) -> str:
     """Configure and make kernel and modules in a source tree, put them under `root`, return the release."""
-    for tool in ("make", "flex", "bison", "bc", "gcc", "ld"):
-        lab.need_tool(tool, "binutils" if tool == "ld" else tool)
+    for tool in ("make", "flex", "bison", "bc", "gcc", "ld", "strip", "pahole"):
+        lab.need_tool(tool, "binutils" if tool in ("ld", "strip") else tool)
     lines = configuration(layout)
     (top / "lab.config").write_text("\n".join(lines) + "\n", "utf-8")
     make = ["nice", "-n", "10", "make", "-s", "ARCH=x86_64", f"-j{os.cpu_count()}", *_reproducible()]
@@ -146,6 +147,7 @@ def _make(top: Path, layout: str, root: Path) -> str:
     if lost:
         raise lab.LabError(f"{SOURCE} does not take these lines of the configuration: {', '.join(lost)}.")
     lab.run([*make, "bzImage", "modules"], "building the kernel", BUILD_TIMEOUT, cwd=top)
+    _make_module(top, make)
     release = (top / "include/config/kernel.release").read_text("utf-8").strip()
     (root / "boot").mkdir(parents=True)
     shutil.copy(top / "arch/x86/boot/bzImage", root / "boot" / f"vmlinuz-{release}")
@@ -153,8 +155,18 @@ def _make(top: Path, layout: str, root: Path) -> str:
     for path in top.rglob("*.ko"):
         into = root / "lib/modules" / release / path.relative_to(top)
         into.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, into)
+        # Types are kept, which are not debug information to it.
+        lab.run(["strip", "--strip-debug", "-o", str(into), str(path)], f"stripping {path.name}")
     return release
+
+
+def _make_module(top: Path, make: list[str]) -> None:
+    """The lab's own module, as one that is not in the kernel's sources."""
+    folder = top / "lab"
+    folder.mkdir()
+    shutil.copy(MODULE, folder)
+    (folder / "Makefile").write_text(f"obj-m := {MODULE.stem}.o\n", "utf-8")
+    lab.run([*make, f"M={folder}", "modules"], f"building {MODULE.name}", BUILD_TIMEOUT, cwd=top)
 
 
 def _reproducible() -> list[str]:
