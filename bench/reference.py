@@ -19,6 +19,7 @@ import capture  # noqa: E402, F401
 import dumpfile  # noqa: E402
 import full_drgn  # noqa: E402, F401
 import full_peers  # noqa: E402
+import full_stacks  # noqa: E402, F401
 import guest  # noqa: E402
 import initramfs  # noqa: E402
 import kdumpfile  # noqa: E402, F401

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import dumping
 import reference
-from reference import capture, full_drgn, full_peers, kernels, lab
+from reference import capture, full_drgn, full_peers, full_stacks, kernels, lab
 from timing import MIB, Bench, medians_of_kernels, warm
 
 SYNTHETIC_GIB = (1, 4, 16, 64, 256)
@@ -39,6 +39,7 @@ OBJECT_COMMANDS = {
 OBJECT_MIB = 48
 PROMPT_SECONDS = 0.050
 STACKS, STACKS_SECONDS = 1000, 0.300
+STACKS_RATIO = 1.0
 VALUES_RATIO = 1.0
 BYTES_A_RECORD = 96
 SCAN_RATIO = 1.0
@@ -83,6 +84,34 @@ def measure_shell(bench: Bench, kvista: Path) -> None:
     bench.add(f"{name}, peak memory", f"{found.mib:.1f} MiB", f"< {OBJECT_MIB} MiB", found.mib < OBJECT_MIB)
 
 
+def compare_stacks(bench: Bench, kvista: Path) -> None:
+    """The stacks of the lab's sid capture: kvista without debuginfo against drgn with it, frame by frame and in turns."""
+    suite = full_drgn.SUITE
+    found = capture.capture(suite, "nokaslr")
+    vmlinux = kernels.debuginfo(kernels.fetch(suite))
+    peers = full_peers.fetch(*full_drgn.DRGN)
+    warm(found.dump)
+    warm(vmlinux)
+    theirs = full_stacks.ask_drgn(peers, found.dump, vmlinux)
+    ours, _ = full_stacks.ask_kvista(kvista, found.dump)
+    comparison = full_stacks.Comparison(full_stacks.Names((found.oracle / "kallsyms").read_text("utf-8")))
+    comparison.all(ours, theirs)
+    for problem in comparison.problems[: full_drgn.SHOWN]:
+        print(problem, file=sys.stderr)
+    name = f"frames that drgn with debuginfo and `bt` without have, {comparison.tasks} tasks"
+    is_equal = not comparison.problems and comparison.frames >= full_stacks.LEAST_FRAMES
+    bench.add(name, f"{comparison.frames}, {len(comparison.problems)} differences", f">= {full_stacks.LEAST_FRAMES}, none", is_equal)
+    times = bench.medians(
+        {
+            "kvista": [str(kvista), "-c", str(found.dump), "foreach", "bt", "--json"],
+            "drgn": full_stacks.drgn_command(peers, found.dump, vmlinux),
+        }
+    )
+    ratio = times["drgn"].wall / times["kvista"].wall
+    bench.add("drgn with debuginfo / `foreach bt` without, wall time", f"{ratio:.1f}", f">= {STACKS_RATIO}", ratio >= STACKS_RATIO)
+    bench.add("the same, peak memory", f"{times['drgn'].mib / times['kvista'].mib:.1f}")
+
+
 def measure_stacks(bench: Bench, kvista: Path, make_image: Path, work: Path) -> None:
     """The stacks of many tasks: of a described kernel, because no guest has so many."""
     functions = "schedule,do_wait,do_syscall_64,entry_SYSCALL_64_after_hwframe"
@@ -98,6 +127,7 @@ def measure_stacks(bench: Bench, kvista: Path, make_image: Path, work: Path) -> 
     found = bench.medians({"foreach bt": command})["foreach bt"]
     name = f"`foreach user bt`, {STACKS} tasks: part of {STACKS_SECONDS * 1e3:.0f} ms"
     bench.add(name, f"{found.wall / STACKS_SECONDS:.2f}", "< 1", found.wall < STACKS_SECONDS)
+    compare_stacks(bench, kvista)
 
 
 def measure_values(bench: Bench, kvista: Path, globals_check: Path, work: Path) -> None:

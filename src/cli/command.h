@@ -25,6 +25,7 @@ struct OptionSpec {
   char letter = 0;                        ///< its short form: 'T' for "-T"; 0: none
   std::vector<std::string> choices = {};  ///< the values that it takes, or what they begin with; none: any
   bool takes_list = false;                ///< several of its choices, with commas between
+  bool has_single_dash = false;           ///< of "--64": "-64" is the same, as crash has it
 
   bool takes_value() const { return !value_name.empty(); }
 };
@@ -82,6 +83,7 @@ const OptionSpec& image_option();
 /// What all commands that look at an image take: --json ...
 std::span<const OptionSpec> output_options();
 
+Command make_ascii();
 Command make_bt();
 Command make_convert();
 Command make_dis();
@@ -89,11 +91,13 @@ Command make_dmesg();
 Command make_dump();
 Command make_enum();
 Command make_estimate();
+Command make_eval();
 Command make_foreach();
 Command make_hung();
 Command make_info();
 Command make_list();
 Command make_lock();
+Command make_mach();
 Command make_mem_usage();
 Command make_mod();
 Command make_p();

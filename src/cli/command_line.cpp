@@ -19,7 +19,9 @@
 #include "cli/about.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/refused.h"
 #include "cli/shell.h"
+#include "cli/shell_source.h"
 #include "kvista/version.h"
 
 namespace kvista::cli {
@@ -61,6 +63,22 @@ void add_option(CLI::App& app, const OptionSpec& spec, Parsed& parsed) {
       ->allow_extra_args(false)
       ->multi_option_policy(spec.repeatable ? CLI::MultiOptionPolicy::TakeAll
                                             : CLI::MultiOptionPolicy::TakeLast);
+}
+
+// "-64" for "--64", which CLI11 would take for two letters.
+std::vector<std::string> with_two_dashes(std::vector<std::string> words) {
+  auto named = words.begin();
+  while (named != words.end() && find_command(*named) == nullptr) {
+    const auto left = words.end() - named;
+    named += std::min<std::ptrdiff_t>(left, *named == image_option().name ? 2 : 1);
+  }
+  if (named == words.end()) return words;
+  for (const OptionSpec& option : find_command(*named)->options) {
+    if (!option.has_single_dash) continue;
+    for (auto word = named + 1; word != words.end(); ++word)
+      if ("-" + *word == option.name) *word = option.name;
+  }
+  return words;
 }
 
 constexpr int kMostOperands = 1000;
@@ -193,6 +211,8 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> extras = app.remaining(true);
   if (chosen.empty() && extras.empty() && error.get_name() == "RequiredError")
     return fmt::format("a command is missing: {} (kvista --help)", list_commands());
+  if (chosen.empty() && !extras.empty() && why_refused(extras.front()) != nullptr)
+    return fmt::format("{}: {}", extras.front(), why_refused(extras.front()));
   if (chosen.empty() && !extras.empty())
     return fmt::format("{}: there is no such {}: {} (kvista --help)", extras.front(),
                        extras.front().starts_with('-') ? "option before the command" : "command",
@@ -260,7 +280,8 @@ void take_over(const Opened& opened, const Command& command, Invocation& invocat
 
 }  // namespace
 
-int run_command_line(const std::vector<std::string>& words, const Opened* opened) {
+int run_command_line(const std::vector<std::string>& given, const Opened* opened) {
+  const std::vector<std::string> words = with_two_dashes(given);
   CLI::App app(kAbout, "kvista");
   app.footer(fmt::format("kvista COMMAND -h has an example of each command.\n{}", exit_status_line()));
   app.set_version_flag("--version", fmt::format("kvista {}\nLicence: {}", kVersion, kLicence));

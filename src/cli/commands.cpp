@@ -62,7 +62,8 @@ std::span<const Command> commands() {
       make_dmesg(),  make_vmcoreinfo(), make_vtop(),     make_struct(), make_union(),     make_enum(),
       make_whatis(), make_sym(),        make_sys(),      make_ps(),     make_bt(),        make_foreach(),
       make_task(),   make_hung(),       make_lock(),     make_runq(),   make_workqueue(), make_dis(),
-      make_mod(),    make_p(),          make_rd(),       make_list(),   make_tree()};
+      make_mod(),    make_p(),          make_rd(),       make_list(),   make_tree(),      make_mach(),
+      make_eval(),   make_ascii()};
   return kCommands;
 }
 

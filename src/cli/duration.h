@@ -17,4 +17,14 @@ inline std::string duration_text(uint64_t seconds) {
   return days == 0 ? clock : fmt::format("{} day{}, {}", days, days == 1 ? "" : "s", clock);
 }
 
+/// "  0 02:03:04.005": days, and the clock with milliseconds, as crash has it.
+inline std::string exact_duration_text(uint64_t nanoseconds) {
+  constexpr uint64_t kDay = 86400;
+  constexpr uint64_t kSecond = 1'000'000'000;
+  constexpr uint64_t kMillisecond = 1'000'000;
+  const uint64_t seconds = nanoseconds / kSecond;
+  return fmt::format("{:3} {}.{:03}", seconds / kDay, duration_text(seconds % kDay),
+                     nanoseconds / kMillisecond % 1000);
+}
+
 }  // namespace kvista::cli

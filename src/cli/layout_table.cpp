@@ -61,16 +61,26 @@ std::string line_of(const LayoutRow& row) {
   return fmt::format("{:<{}} /* {} */", indent + row.declaration + ";", kWidth, place);
 }
 
-Row cells_of(const LayoutRow& row) {
+// As crash has it: "[ffffffff81000010] struct list_head *next;".
+std::string line_at(const LayoutRow& row, VirtAddr address) {
+  const std::string bits = row.bit ? fmt::format(" /* bit {}, {} */", *row.bit, size_text(row.bits)) : "";
+  return fmt::format("{}[{:x}] {};{}", std::string(size_t{4} * row.depth, ' '), address.value,
+                     row.declaration, bits);
+}
+
+Row cells_of(const LayoutRow& row, std::optional<VirtAddr> at) {
   const bool is_open = row.kind == LayoutKind::open;
-  return {line_of(row),
+  const auto address =
+      at && row.offset && row.kind == LayoutKind::member ? std::optional(*at + *row.offset) : std::nullopt;
+  return {address ? line_at(row, *address) : line_of(row),
           std::string(name_of(row.kind)),
           uint64_t{row.depth},
           row.declaration.empty() ? Cell{} : Cell(row.declaration),
           row.offset ? Cell(*row.offset) : Cell{},
           is_open ? Cell{} : Cell(row.bits),
           row.bit ? Cell(*row.bit) : Cell{},
-          Cell{}};
+          Cell{},
+          address ? Cell(Hex{address->value}) : Cell{}};
 }
 
 Cell enumerator_value(const type::Enumerator& one, bool is_signed) {
@@ -83,7 +93,7 @@ void add_enumeration(const type::Type& found, Table& table) {
   for (const type::Enumerator& one : found.enumerators()) {
     const Cell value = enumerator_value(one, is_signed);
     table.rows.push_back({fmt::format("    {} = {},", one.name, to_text(value)), std::string("enumerator"),
-                          uint64_t{1}, std::string(one.name), Cell{}, Cell{}, Cell{}, value});
+                          uint64_t{1}, std::string(one.name), Cell{}, Cell{}, Cell{}, value, Cell{}});
   }
   table.rows.push_back(plain_row("close", fmt::format("}}; /* size: {} */", found.size())));
 }
@@ -105,19 +115,20 @@ TableSpec layout_spec() {
             "from the start of the type; of a bit-field its integer's", Show::only_json},
            {"bits", "BITS", Type::integer, "bits", "its size", Show::only_json},
            {"first_bit", "FIRST BIT", Type::integer, "", "of a bit-field, in its integer", Show::only_json},
-           {"value", "VALUE", Type::integer, "", "of an enumerator", Show::only_json}}};
+           {"value", "VALUE", Type::integer, "", "of an enumerator", Show::only_json},
+           {"address", "ADDRESS", Type::hex, "", "of a member, where the type is at one", Show::only_json}}};
 }
 
 Row plain_row(const std::string& kind, const std::string& text) {
-  return {text, kind, uint64_t{0}, text, Cell{}, Cell{}, Cell{}, Cell{}};
+  return {text, kind, uint64_t{0}, text, Cell{}, Cell{}, Cell{}, Cell{}, Cell{}};
 }
 
-void add_layout(const type::Type& found, Report& report) {
+void add_layout(const type::Type& found, Report& report, std::optional<VirtAddr> at) {
   Table& table = report.tables.front();
   if (found.kind() == Kind::enumeration) return add_enumeration(found, table);
   size_t damaged = 0;
   for (const LayoutRow& row : type::layout_of(found)) {
-    table.rows.push_back(cells_of(row));
+    table.rows.push_back(cells_of(row, at));
     damaged += row.kind == LayoutKind::damaged ? 1 : 0;
   }
   if (damaged > 0)
@@ -125,11 +136,11 @@ void add_layout(const type::Type& found, Report& report) {
                                     damaged == 1 ? "1 place" : fmt::format("{} places", damaged)));
 }
 
-void add_member(const type::Type& found, const std::string& name, Table& table) {
+void add_member(const type::Type& found, const std::string& name, Table& table, std::optional<VirtAddr> at) {
   const auto member = found.find_member(name);
   if (!member) throw NotFound(fmt::format("{} has no member {}", found.declaration(), name));
   const type::Member own{name, member->type, member->bit_offset, member->bit_size};
-  table.rows.push_back(cells_of(type::member_row(own, own.bit_offset, 1)));
+  table.rows.push_back(cells_of(type::member_row(own, own.bit_offset, 1), at));
 }
 
 }  // namespace kvista::cli

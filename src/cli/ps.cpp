@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/duration.h"
+#include "cli/last_run.h"
 #include "cli/task_tables.h"
 #include "kernel/system.h"
 #include "kernel/tasks.h"
@@ -301,7 +302,8 @@ Report run(const Invocation& invocation) {
                    {parents_spec(), {}},
                    {children_spec(), {}},
                    {times_spec(), {}},
-                   {states_spec(), {}}},
+                   {states_spec(), {}},
+                   {last_run_spec(), {}}},
                   {},
                   ExitStatus::complete};
     std::vector<const Task*> wanted;
@@ -315,7 +317,7 @@ Report run(const Invocation& invocation) {
         add_missing(report, fmt::format("for how long tasks have run is not known: {}", error.what()));
       }
     bool is_plain = true;
-    for (const char* other : {"-p", "-c", "-t", "-S"}) is_plain = is_plain && !invocation.flag(other);
+    for (const char* other : {"-p", "-c", "-t", "-S", "-m"}) is_plain = is_plain && !invocation.flag(other);
     for (const Task* task : wanted) {
       if (is_plain) report.tables[0].rows.push_back(ps_row(*task));
       if (invocation.flag("-p")) add_parents(tasks, *task, report);
@@ -323,6 +325,7 @@ Report run(const Invocation& invocation) {
       if (invocation.flag("-t")) add_times(*task, now, report.tables[3]);
     }
     if (invocation.flag("-S")) add_states(wanted, report.tables[4]);
+    if (invocation.flag("-m")) add_last_runs(session, wanted, report.tables[5]);
     for (const std::string& fault : tasks.faults) add_missing(report, fault);
     add_unmarked(report, tasks, session.image().traits().live);
     if (wanted.empty() && !invocation.operands.empty()) fail_unknown(report, tasks, invocation);
@@ -341,6 +344,7 @@ Command make_ps() {
                                      {"-p", "", "show each task's parents instead"},
                                      {"-c", "", "show each task's children instead"},
                                      {"-t", "", "show how long each task has run instead"},
+                                     {"-m", "", "show how long ago each task came to run instead"},
                                      {"-S", "", "show how many tasks are in each state instead"}};
   for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
   return {
@@ -349,7 +353,7 @@ Command make_ps() {
       "kvista -c vmcore ps -G\n  the processes, with state, memory and name; > stands before those that run",
       {{"TASK", "show only this one: a pid, a task_struct's address, or a command's name", false, {}, true}},
       options,
-      {ps_spec(), parents_spec(), children_spec(), times_spec(), states_spec()},
+      {ps_spec(), parents_spec(), children_spec(), times_spec(), states_spec(), last_run_spec()},
       run};
 }
 

@@ -45,6 +45,29 @@ unsigned unit_of(const Invocation& invocation, unsigned word) {
   return word;
 }
 
+// Of a symbol that is in memory, by its name alone. Per-CPU variables have a place for each CPU.
+std::optional<VirtAddr> place_of_symbol(const Session& session, const std::string& name) {
+  constexpr uint64_t kKernelHalf = uint64_t{1} << 63;
+  try {
+    auto found = session.symbols().find(name);
+    if (found.empty()) found = session.module_symbols().find(name);
+    if (found.empty() || found.front().address.value < kKernelHalf) return std::nullopt;
+    return found.front().address;
+  } catch (const Error&) {
+    return std::nullopt;  // there are no symbols, and addresses need none
+  }
+}
+
+// A symbol is a place, as crash has it, whatever its value is; an expression is an address.
+VirtAddr place_of(const Session& session, const std::string& text) {
+  const size_t sign = text.find_first_of("+-");
+  const auto more = sign == std::string::npos ? std::optional<uint64_t>(0)
+                                              : vmcoreinfo::parse_number(text.substr(sign + 1), false);
+  const auto place = more ? place_of_symbol(session, text.substr(0, sign)) : std::nullopt;
+  if (!place) return address_of(session, text);
+  return sign != std::string::npos && text[sign] == '-' ? *place - *more : *place + *more;
+}
+
 uint64_t count_of(const std::string& text) {
   const auto count = vmcoreinfo::parse_number(text, false);
   if (!count || *count == 0) throw UsageError(fmt::format("rd: expected how many, found {}", text));
@@ -58,12 +81,12 @@ Wanted parse(const Invocation& invocation, const Session& session) {
   wanted.with_symbols = invocation.flag("-s");
   wanted.with_characters = !invocation.flag("-x") && !wanted.with_symbols;
   wanted.is_decimal = invocation.flag("-d");
-  wanted.at = address_of(session, invocation.operands[0]).value;
+  wanted.at = place_of(session, invocation.operands[0]).value;
   const uint64_t count = invocation.operands.size() > 1 ? count_of(invocation.operands[1]) : 1;
   if (count > kMostBytes) throw UsageError(fmt::format("rd: {} numbers are more than one look takes", count));
   wanted.bytes = count * wanted.unit;
   if (const auto end = invocation.value("-e")) {
-    const uint64_t last = address_of(session, *end).value;
+    const uint64_t last = place_of(session, *end).value;
     if (last <= wanted.at) throw UsageError("rd -e: the end is not behind the start");
     wanted.bytes = last - wanted.at;
   }
@@ -167,6 +190,17 @@ Report run(const Invocation& invocation) {
 
 }  // namespace
 
+namespace {
+
+// "-64" serves, too.
+OptionSpec width_option(const char* name, const char* help) {
+  OptionSpec option{name, "", help};
+  option.has_single_dash = true;
+  return option;
+}
+
+}  // namespace
+
 Command make_rd() {
   std::vector<OptionSpec> options = {{"-p", "", "the address is physical"},
                                      {"-s", "", "show numbers that are addresses of symbols by these"},
@@ -174,15 +208,18 @@ Command make_rd() {
                                      {"-x", "", "show no characters"},
                                      {"-d", "", "numbers in decimal"},
                                      {"-e", "END", "read up to this address"},
-                                     {"--8", "", "numbers of 8 bits"},
-                                     {"--16", "", "numbers of 16 bits"},
-                                     {"--32", "", "numbers of 32 bits"},
-                                     {"--64", "", "numbers of 64 bits; default: of a word"}};
+                                     width_option("--8", "numbers of 8 bits"),
+                                     width_option("--16", "numbers of 16 bits"),
+                                     width_option("--32", "numbers of 32 bits"),
+                                     width_option("--64", "numbers of 64 bits; default: of a word")};
   for (OptionSpec& one : machine_options()) options.push_back(std::move(one));
   return {"rd",
           "read memory",
           "kvista -c vmcore rd -s init_task 8\n  eight words, with the symbols that they are addresses of",
-          {{"ADDRESS", "a symbol, an expression, or an address in hexadecimal", true},
+          {{"ADDRESS",
+            "a symbol (where it is, whatever its type), SYMBOL+BYTES, an address in hexadecimal, or an "
+            "expression",
+            true},
            {"COUNT", "how many numbers"}},
           options,
           {memory_spec()},

@@ -19,8 +19,6 @@ using kernel::Task;
 
 constexpr size_t kQueues = 0;
 constexpr size_t kTasks = 1;
-constexpr uint64_t kMillisecond = 1'000'000;
-constexpr uint64_t kSecond = 1'000'000'000;
 
 TableSpec queues_spec() {
   return {"queues",
@@ -126,12 +124,8 @@ class RunQueues {
 
   void add_duration(const RunQueue& queue) {
     std::string text = "-";
-    if (queue.clock && queue.since) {
-      const uint64_t ran = *queue.clock > *queue.since ? *queue.clock - *queue.since : 0;
-      constexpr uint64_t kDay = 86400;
-      text = fmt::format("{:3} {}.{:03}", ran / kSecond / kDay, duration_text(ran / kSecond % kDay),
-                         ran / kMillisecond % 1000);
-    }
+    if (queue.clock && queue.since)
+      text = exact_duration_text(*queue.clock > *queue.since ? *queue.clock - *queue.since : 0);
     add_line(fmt::format(" CPU {}: [{}]  {}", queue.cpu, text, current_text(queue)));
   }
 

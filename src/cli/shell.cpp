@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "cli/command_line.h"
+#include "cli/refused.h"
 #include "cli/shell_alias.h"
 #include "cli/shell_completion.h"
 #include "cli/shell_editor.h"
@@ -170,8 +171,7 @@ class Shell {
     const std::string& name = statement.words.front();
     for (const BuiltIn& one : kBuiltIns)
       if (name == one.name) return (this->*one.run)(statement);
-    for (const Refused& one : kRefused)
-      if (name == one.name) throw Unsupported(fmt::format("{}: {}", name, one.why));
+    if (const char* why = why_refused(name)) throw Unsupported(fmt::format("{}: {}", name, why));
     if (name == "shell") throw UsageError("shell: this is one already");
     if (find_command(name) != nullptr)
       return jobs_->run(statement, [&] { return run_command_line(statement.words, &opened_); });
@@ -228,12 +228,7 @@ class Shell {
     const char* summary;
     Done (Shell::*run)(const Statement&);
   };
-  struct Refused {
-    const char* name;
-    const char* why;
-  };
   static const std::array<BuiltIn, 6> kBuiltIns;
-  static const std::array<Refused, 2> kRefused;
 
   Done say(const Statement& statement, const std::string& text) const {
     if (statement.is_redirected())
@@ -341,11 +336,6 @@ const std::array<Shell::BuiltIn, 6> Shell::kBuiltIns = {{
     {"set", "set [PID | TASK | -c CPU | -p | -v | VARIABLE [VALUE]]",
      "choose the task that bt and task are about, or show it; variables as crash has them", &Shell::set},
     {"unalias", "unalias NAME ...", "forget short names", &Shell::unalias},
-}};
-
-const std::array<Shell::Refused, 2> Shell::kRefused = {{
-    {"gdb", "kvista has no gdb in it; p, struct, whatis and rd do most of what it is used for"},
-    {"extend", "kvista cannot load extensions of crash"},
 }};
 
 }  // namespace

@@ -55,23 +55,29 @@ void add_values(Report& report, const Session& session, const type::Type& found,
   add_gaps(report, gaps);
 }
 
-void add_types(Report& report, const type::Type& found, const MemberList& wanted) {
+void add_types(Report& report, const type::Type& found, const MemberList& wanted,
+               std::optional<VirtAddr> at = std::nullopt) {
   Table& table = report.tables[0];
-  if (wanted.members.empty()) return add_layout(found, report);
+  if (wanted.members.empty()) return add_layout(found, report, at);
   table.rows.push_back(plain_row("open", found.declaration() + " {"));
-  for (const std::string& member : wanted.members) add_member(found, member, table);
+  for (const std::string& member : wanted.members) add_member(found, member, table, at);
   table.rows.push_back(plain_row("close", "}"));
 }
 
 Report run_layout(const char* command, Kind kind, const Invocation& invocation) {
   const MemberList wanted = parse_members(invocation.operands.front());
+  if (invocation.flag("-o") && invocation.operands.size() > 2)
+    throw UsageError(
+        fmt::format("{} -o shows where members of one are: COUNT makes no sense with it", command));
   return with_session(invocation, [&](const Session& session) {
     const kernel::TypeNames& types = session.types();
     if (types.own().empty()) throw NotFound(types.why_none());
     const auto found = types.find(wanted.name, kind);
     if (found.empty()) types.fail_missing(fmt::format("{} ", command), wanted.name);
     Report report = report_of(command);
-    if (invocation.operands.size() > 1)
+    if (invocation.operands.size() == 2 && invocation.flag("-o"))
+      add_types(report, found.front().type, wanted, place_of(session, found.front().type, invocation));
+    else if (invocation.operands.size() > 1)
       add_values(report, session, found.front().type, wanted, invocation);
     else
       for (const kernel::FoundType& one : found) add_types(report, one.type, wanted);
@@ -82,6 +88,7 @@ Report run_layout(const char* command, Kind kind, const Invocation& invocation) 
 
 Command make_layout(const char* name, Kind kind, const char* summary, const char* example) {
   std::vector<OptionSpec> options = {
+      {"-o", "", "show where the members are, and not their values: with ADDRESS the address of each"},
       {"-l", "MEMBER", "ADDRESS is where this member is: STRUCT.MEMBER or MEMBER"}};
   for (OptionSpec& one : value_options()) options.push_back(std::move(one));
   for (OptionSpec& one : machine_options()) options.push_back(std::move(one));

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/duration.h"
 #include "cli/stack_report.h"
+#include "kernel/firmware.h"
 #include "kernel/system.h"
 #include "kvista/fact.h"
 #include "unwind/task_stacks.h"
@@ -54,6 +55,24 @@ TableSpec taints_spec() {
            {"bit", "BIT", Type::integer, "", "of tainted_mask"},
            {"meaning", "MEANING", Type::text, "", "in words"},
            {"modules", "MODULES", Type::text, "", "that brought it along, of those that are loaded"}}};
+}
+
+TableSpec dmi_spec() {
+  return {"dmi",
+          "with -i: what the firmware says of the machine",
+          Layout::lines,
+          {{"line", "LINE", Type::text, "", "the field's name, and its text", Show::only_text},
+           {"field", "FIELD", Type::text, "", "as the kernel calls it", Show::only_json},
+           {"text", "TEXT", Type::text, "", "what it says", Show::only_json}}};
+}
+
+Report report_dmi(const kernel::Session& session) {
+  Table table{dmi_spec(), {}};
+  constexpr size_t kWidth = 24;
+  for (const kernel::DmiField& field : kernel::dmi_fields(session))
+    table.rows.push_back({fmt::format("{:>{}}: {}", field.name, kWidth, field.text), field.name, field.text});
+  if (table.rows.empty()) throw NotFound("the firmware said nothing of the machine (no DMI)");
+  return {"sys", {std::move(table)}, {}, ExitStatus::complete};
 }
 
 std::string memory_text(uint64_t bytes) {
@@ -147,13 +166,14 @@ Report stack_of(const kernel::Session& session, const std::optional<kernel::Task
 }
 
 std::vector<TableSpec> all_tables() {
-  std::vector<TableSpec> specs = {system_spec(), taints_spec()};
+  std::vector<TableSpec> specs = {system_spec(), taints_spec(), dmi_spec()};
   for (TableSpec& spec : stack_tables()) specs.push_back(std::move(spec));
   return specs;
 }
 
 Report run(const Invocation& invocation) {
   return with_session(invocation, [&](const kernel::Session& session) {
+    if (invocation.flag("-i")) return report_dmi(session);
     const kernel::System system = kernel::read_system(session);
     const auto task = crashed_task(session);
     Report report = stack_of(session, task, invocation.flag("--bt"));
@@ -173,7 +193,9 @@ Command make_sys() {
           {},
           [] {
             auto options = machine_options();
-            options.insert(options.begin(), {"--bt", "", "also the stack of what the CPU ran that crashed"});
+            options.insert(options.begin(),
+                           {{"--bt", "", "also the stack of what the CPU ran that crashed"},
+                            {"-i", "", "show what the firmware says of the machine (DMI) instead"}});
             return options;
           }(),
           all_tables(),

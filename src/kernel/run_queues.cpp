@@ -224,4 +224,17 @@ RunQueue read_run_queue(const Session& session, const TaskReader& reader, unsign
   return queue;
 }
 
+// The run queue's clock and last_arrival are of one CPU, so that they can be compared.
+std::optional<uint64_t> since_last_run(const Session& session, const Task& task) {
+  try {
+    if (!task.cpu || !task.object.has("sched_info")) return std::nullopt;
+    const uint64_t now =
+        session.own_global("runqueues").per_cpu(static_cast<unsigned>(*task.cpu))["clock"].number();
+    const uint64_t since = task.object["sched_info"]["last_arrival"].number();
+    return since == 0 ? std::nullopt : std::optional(now > since ? now - since : 0);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace kvista::kernel

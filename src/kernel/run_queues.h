@@ -48,5 +48,8 @@ struct RunQueue {
 
 /// The run queue of a CPU. Never throws: what is missing is said.
 RunQueue read_run_queue(const Session& session, const TaskReader& reader, unsigned cpu);
+/// For how many nanoseconds a task has not come to run, by the clock of its CPU's run queue; of one that
+/// runs, for how long it does. Nothing where the kernel does not keep it, or the task never ran.
+std::optional<uint64_t> since_last_run(const Session& session, const Task& task);
 
 }  // namespace kvista::kernel

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "kernel/run_queues.h"
 #include "kernel/session.h"
 #include "unwind/kernel_memory.h"
 #include "unwind/task_stacks.h"
@@ -33,19 +34,6 @@ std::optional<size_t> first_outside(const Trace& trace, const std::vector<VirtRa
   return std::nullopt;
 }
 
-// The run queue's clock and last_arrival are of one CPU, so that they can be compared.
-std::optional<uint64_t> waited(const Session& session, const kernel::Task& task) {
-  try {
-    if (!task.cpu || !task.object.has("sched_info")) return std::nullopt;
-    const uint64_t now =
-        session.own_global("runqueues").per_cpu(static_cast<unsigned>(*task.cpu))["clock"].number();
-    const uint64_t since = task.object["sched_info"]["last_arrival"].number();
-    return since == 0 ? std::nullopt : std::optional(now > since ? now - since : 0);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
 }  // namespace
 
 std::vector<HungTask> hung_tasks(const Session& session, TaskStacks& stacks,
@@ -58,7 +46,7 @@ std::vector<HungTask> hung_tasks(const Session& session, TaskStacks& stacks,
   for (const Value& object : list.tasks) {
     HungTask one{reader.read_identity(object), {}, {}, {}};
     if (one.task.state != "UN") continue;
-    one.waited = waited(session, one.task);
+    one.waited = kernel::since_last_run(session, one.task);
     one.trace = stacks.read(object).trace;
     one.waits_in = first_outside(one.trace, scheduler);
     found.push_back(std::move(one));

@@ -17,6 +17,7 @@ using arch::x86_64::OrcType;
 
 constexpr size_t kMostFrames = 1024;
 constexpr uint64_t kWord = 8;
+constexpr uint64_t kPage = 4096;
 
 // What a step could not do, in one sentence.
 struct Failure {
@@ -93,10 +94,14 @@ class Unwinder {
     return at == stacks_.end() ? nullptr : &*at;
   }
 
-  // The same for a stack pointer, which is behind the last word where nothing is on the stack.
+  // The same for a stack pointer, which is behind the last word where nothing is on the stack, and in the
+  // guard page below a stack that is used up (the next page up: __unwind_start() of
+  // arch/x86/kernel/unwind_orc.c).
   const Stack* stack_of_pointer(VirtAddr sp) const {
     const Stack* stack = stack_of(sp);
-    return stack != nullptr ? stack : stack_of(sp - kWord);
+    if (stack == nullptr) stack = stack_of(sp - kWord);
+    if (stack == nullptr) stack = stack_of(VirtAddr{(sp.value | (kPage - 1)) + 1});
+    return stack;
   }
 
   bool visit(const Stack* stack) { return stack != nullptr && visited_.insert(stack).second; }

@@ -138,6 +138,12 @@ struct timespec64 { long tv_sec; long tv_nsec; };
 struct timekeeper { unsigned long xtime_sec; struct timespec64 wall_to_monotonic; long long offs_boot; };
 struct tk_data { unsigned int seq; struct timekeeper timekeeper; };
 
+enum dmi_field { DMI_NONE, DMI_BIOS_VENDOR, DMI_SYS_VENDOR, DMI_BOARD_NAME, DMI_STRING_MAX, DMI_OEM_STRING };
+struct dmi_texts { char *ident[4]; };
+enum e820_type { E820_TYPE_RAM = 1, E820_TYPE_RESERVED, E820_TYPE_SOFT_RESERVED = 4026531839 };
+struct e820_entry { u64 addr; u64 size; enum e820_type type; };
+struct e820_table { unsigned int nr_entries; struct e820_entry entries[3]; };
+
 struct inactive_task_frame {
   unsigned long r15; unsigned long r14; unsigned long r13; unsigned long r12; unsigned long bx; unsigned long bp;
   unsigned long ret_addr;

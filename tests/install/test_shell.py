@@ -186,6 +186,25 @@ def redirect(shell, folder):
     shell.ask("bt", "PID: 100")
 
 
+def page(shell):
+    """By pages: less reads the keys meanwhile, and gives the terminal back."""
+    shell.type("help | less\n")
+    shell.wait("mem-usage")  # the first page
+    shell.type(" ")
+    shell.wait("In the shell itself:")
+    shell.type("\x03")  # ends neither less nor the shell
+    shell.type("G")
+    shell.wait("(END)")
+    shell.type("q")
+    shell.wait(PROMPT)
+    shell.ask("p 30+3", "33\r\n")
+    shell.type("rd -p 0 100000 | less\n")  # most of it, less has not read when it ends
+    shell.wait("10: ")
+    shell.type("q")
+    shell.wait(PROMPT)
+    shell.ask("p 20+2", "22\r\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--kvista", "--make-image"):
@@ -207,6 +226,7 @@ def main():
         complete(shell)
         recall(shell)
         interrupt(shell)
+        page(shell)
         redirect(shell, folder)
         shell.type("\x04")  # Ctrl-D
         shell.end()

@@ -19,6 +19,7 @@ import kernels
 import kvista
 import lab
 import panics
+from architectures import Variant
 from panics import Place
 from test_lab import Trial
 
@@ -113,7 +114,7 @@ def die(kernel: kernels.Kernel, name: str, into: Path) -> panics.Log:
     for number, (module, data) in enumerate(initramfs.module_files(kernel, wanted)):
         # The one that is a lockup is loaded by name, later.
         files["/lab/test_lockup.ko" if module == "test_lockup" else f"/lab/modules/{50 + number}-{module}.ko"] = data
-    variant = guest.Variant("panics", "max", "rdinit=/bin/panics panic=0")
+    variant = Variant("panics", "max", "rdinit=/bin/panics panic=0")
     with Death(kernel, variant, files) as machine:
         text = machine.die(WAYS[name], into / "dump")
     (into / "console").write_text(text, "utf-8")

@@ -61,10 +61,14 @@ class Names:
         return any(place <= address for place in self._places[name])
 
 
+def drgn_command(peers: full_peers.Peers, dump: Path, vmlinux: Path) -> list[str]:
+    """What has drgn follow the stacks of all tasks."""
+    return peers.python(str(HERE / "drgn_stacks.py"), str(dump), str(vmlinux))
+
+
 def ask_drgn(peers: full_peers.Peers, dump: Path, vmlinux: Path) -> dict[int, list[Frame] | None]:
     """The stacks that drgn follows, by the task's address."""
-    command = peers.python(str(HERE / "drgn_stacks.py"), str(dump), str(vmlinux))
-    answer = json.loads(lab.run(command, "asking drgn for stacks"))
+    answer = json.loads(lab.run(drgn_command(peers, dump, vmlinux), "asking drgn for stacks"))
     if not answer["version"].startswith(full_drgn.VERSION):
         print(f"drgn is {answer['version']}, and was {full_drgn.VERSION}x")
     return {
@@ -90,6 +94,12 @@ class Comparison:
         self.rules: Counter[str] = Counter()
         self.problems: list[str] = []
         self.tasks = self.frames = 0
+
+    def all(self, ours: dict[int, list[Frame]], theirs: dict[int, list[Frame] | None]) -> None:
+        """Compare all stacks."""
+        self.problems += [f"Only one of the two has the task at {task:#x}." for task in sorted(ours.keys() ^ theirs.keys())]
+        for task in ours.keys() & theirs.keys():
+            self.stack(task, ours[task], theirs[task])
 
     def stack(self, task: int, ours: list[Frame], theirs: list[Frame] | None) -> None:
         """Compare one stack."""
@@ -149,9 +159,7 @@ def main() -> int:
     ours, rows = ask_kvista(arguments.kvista, found.dump)
     comparison = Comparison(Names((found.oracle / "kallsyms").read_text("utf-8")))
     problems = check_claims(rows)
-    problems += [f"Only one of the two has the task at {task:#x}." for task in sorted(ours.keys() ^ theirs.keys())]
-    for task in ours.keys() & theirs.keys():
-        comparison.stack(task, ours[task], theirs[task])
+    comparison.all(ours, theirs)
     problems += comparison.problems
     print(f"{comparison.tasks} tasks and {comparison.frames} frames compared; rules: {dict(comparison.rules)}")
     if comparison.tasks < LEAST_TASKS or comparison.frames < LEAST_FRAMES:

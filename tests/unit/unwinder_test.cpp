@@ -277,6 +277,22 @@ TEST_F(UnwinderTest, FromStackToStack) {
   EXPECT_EQ(trace.frames[3].stack->name, "task");
 }
 
+// A task has used up its stack: the double fault's registers lead into the guard page below it.
+TEST_F(UnwinderTest, GuardPage) {
+  machine_.entries[kInner] = {OrcType::registers, OrcBase::sp, OrcBase::undefined, 0, 0, true};
+  machine_.entries[kMiddle] = call(0x810);
+  put_registers(kNmi + 0x1000, registers(kMiddle, kTask - 0x800));
+  machine_.put(kTask + 8, kOuter + 5);
+  machine_.put(kTask + 0x10, kTop + 5);
+  const Trace trace = run(kInner, kNmi + 0x1000);
+  EXPECT_EQ(trace.end, End::complete) << trace.fault;
+  EXPECT_THAT(addresses(trace), ElementsAre(kInner, kMiddle, kOuter + 5, kTop + 5));
+  EXPECT_EQ(trace.frames[1].stack->name, "task");
+  // More than a page below it is no stack of the task's.
+  put_registers(kNmi + 0x1000, registers(kMiddle, kTask - 0x1008));
+  EXPECT_THAT(run(kInner, kNmi + 0x1000).fault, HasSubstr("which is in no stack"));
+}
+
 TEST_F(UnwinderTest, NeverBackToAStackThatWasLeft) {
   machine_.entries[kInner] = {OrcType::registers, OrcBase::sp, OrcBase::undefined, 0, 0, true};
   put_registers(kIrq + 0x1000, registers(kInner, kTask + 0x1000));
