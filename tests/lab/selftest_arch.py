@@ -10,13 +10,18 @@ import unittest
 from pathlib import Path
 
 import arch_facts
+import compare
 import guest
 import initramfs
 import kvista
 import lab
+import test_arch
+import test_arch_live
+import test_byte_order
 from architectures import ARCHITECTURES
 from dumpfile import Dump
 from oracles import NOWHERE, Mapped, Oracle
+from pageflags import PageClass
 
 TEXT, RAM = (0xFFFFA4CA28200000, 0x40200000, 0x1E70000), (0xFFF0000000000000, 0x40000000, 0x40000000)
 MEMORY_MAP = (0xFFFFC1FFC0000000, NOWHERE, 0x1000000)
@@ -144,6 +149,29 @@ class Tables(unittest.TestCase):
             settings = guest.settings("capture", architecture=variant.architecture).decode()
             self.assertIn(f"note={int(variant.architecture.note)}\n", settings)
             self.assertIn(f"words='{variant.architecture.words[0]}", settings)
+
+    def test_parts(self) -> None:
+        for name, expected in test_arch.EXPECTED.items():
+            self.assertLessEqual(set(expected.parts), set(test_arch.PARTS), name)
+            self.assertLessEqual(set(expected.live), set(test_arch_live.PARTS), name)
+            self.assertLessEqual(set(expected.lacks), {page.name for page in PageClass} | set(compare.MARKS), name)
+
+
+class TwoBuilds(unittest.TestCase):
+    """The comparison of two builds finds an answer that differs, and one that is none."""
+
+    def test_answers(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for says, status, want in (("seven", 0, 0), ("eight", 0, 1), ("seven", 1, 1), ("seven 1>&2", 0, 1)):
+                for name, line in (("ours", "echo seven"), ("other", f"echo {says}; exit {status}")):
+                    Path(folder, name).write_text(f"#!/bin/sh\n{line}\n")
+                    Path(folder, name).chmod(0o755)
+                both = test_byte_order.ByteOrderTrial(Path(folder, "ours"), Path(folder, "other"), "sh")
+                self.assertEqual(len(both.compare(Path("image"), ("info",))), want, f"{says} {status}")
+            Path(folder, "ours").write_text("#!/bin/sh\nexit 2\n")
+            Path(folder, "other").write_text("#!/bin/sh\nexit 2\n")
+            both = test_byte_order.ByteOrderTrial(Path(folder, "ours"), Path(folder, "other"), "sh")
+            self.assertEqual(len(both.compare(Path("image"), ("info",))), 1)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,12 @@ class Expected:
     facts: int
     lacks: Mapping[str, str]
     """Page classes and marks that these guests have none of, each with the reason."""
+    live: tuple[str, ...] = ()
+    """The parts of test_arch_live.py that are run."""
+
+    def floors(self) -> dict[PageClass, int]:
+        """The fewest pages of each class."""
+        return {name: floor for name, floor in compare.FLOORS.items() if name.name not in self.lacks}
 
 
 NO_HUGE_PAGES = "QEMU's CPU has no EDAT, without which s390x has no huge pages"
@@ -150,10 +156,8 @@ class ArchTrial:
     def pages(self) -> list[str]:
         """The class of each page frame."""
         self.classes = kvista.page_classes(self.arguments.classes, self.image)
-        floors = {name: floor for name, floor in compare.FLOORS.items() if name.name not in self.expected.lacks}
-        floors.setdefault(PageClass.KERN_DATA, 1)
         marks = {name: row for name, row in compare.MARKS.items() if name not in self.expected.lacks}
-        return check_classes(self.classes, self.found, self.found.about["suite"], floors, marks)
+        return check_classes(self.classes, self.found, self.found.about["suite"], self.expected.floors(), marks)
 
     def mem_usage(self) -> list[str]:
         """The census, against the classes and the kernel's free lists."""
