@@ -194,6 +194,8 @@ def check_free(report: kvista.Report, before: int, after: int, slack: int) -> li
     if not min(before, after) - slack <= free <= max(before, after) + slack:
         problems.append(f"mem-usage counts {free} free pages, /proc/buddyinfo has {before} before and {after} after it.")
     check = report.table("free_check")[0]
+    if check["difference"] is None:
+        return [*problems, f"mem-usage does not count the free lists: {'; '.join(report.warnings)}"]
     if check["difference"] != check["counted"] - check["free_lists"] or check["counted"] != free:
         problems.append(f"The free check of mem-usage contradicts itself: {check}.")
     if abs(check["difference"]) > slack:

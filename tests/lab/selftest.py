@@ -250,6 +250,13 @@ class Facts(unittest.TestCase):
             for name, value in lies.items():
                 self.assertEqual(len(made_up.problems({name: value})), 1, name)
 
+    def test_free(self) -> None:
+        for lists, difference, want in ((7, 0, 0), (6, 1, 1), (None, None, 1)):
+            check = {"counted": 7, "free_lists": lists, "difference": difference}
+            tables = {"pages": [{"type": "FREE", "pages": 7}], "free_check": [check]}
+            report = kvista.Report(json.dumps({"tables": tables}), "x")
+            self.assertEqual(len(facts.check_free(report, 7, 7, 0)), want, str(lists))
+
     def test_oracle(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             oracle = MadeUpGuest(Path(folder)).oracle
