@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Architecture:
     """Where RAM starts."""
     note: bool = False
     """Whether QEMU puts the guest's VMCOREINFO into its dumps: it needs fw_cfg (docs/specs/vmcoreinfo.rst)."""
-    byte_order: str = "little"
+    byte_order: Literal["little", "big"] = "little"
     slowness: int = 1
     """How many times longer than with x86_64 to wait for the guest."""
 

@@ -83,8 +83,8 @@ class ArchTrial:
         dump = dumpfile.Dump(self.image)
         data = dump.read(address, size)
         dump.close()
-        order = "big" if self.oracle.big_endian() else "little"
-        name_size, note_size = (int.from_bytes(data[at : at + 4], order) for at in (0, 4))  # type: ignore[arg-type]
+        order = self.architecture.byte_order
+        name_size, note_size = (int.from_bytes(data[at : at + 4], order) for at in (0, 4))
         start = 12 + (name_size + 3 & ~3)
         want = data[start : start + note_size]
         got = kvista.run_text(self.binary, "-c", str(self.image), "vmcoreinfo")
