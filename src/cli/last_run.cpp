@@ -46,6 +46,7 @@ void add_last_runs(const kernel::Session& session, const std::vector<const Task*
     std::optional<uint64_t> since;
   };
   std::vector<LastRun> all;
+  all.reserve(tasks.size());
   for (const Task* task : tasks) all.push_back({task, kernel::since_last_run(session, *task)});
   std::stable_sort(all.begin(), all.end(), [](const LastRun& a, const LastRun& b) {
     return a.since.value_or(UINT64_MAX) < b.since.value_or(UINT64_MAX);

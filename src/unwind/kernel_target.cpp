@@ -26,7 +26,12 @@ bool is_executable(const kernel::Session& session, VirtAddr address) {
 }  // namespace
 
 KernelTarget::KernelTarget(const kernel::Session& session)
-    : session_(session), code_(kernel_code(session)), tables_(session) {}
+    : session_(session),
+      code_(kernel_code(session)),
+      tables_(session),
+      breakpoint_entry_(place_of(session, "asm_exc_int3")) {
+  if (!breakpoint_entry_) breakpoint_entry_ = place_of(session, "int3");
+}
 
 std::string KernelTarget::read(VirtAddr address, std::span<std::byte> out) const {
   return read_or_say(session_, address, out);
@@ -37,6 +42,12 @@ bool KernelTarget::is_code(VirtAddr address) const {
   if (std::any_of(code_.begin(), code_.end(), is_within)) return true;
   if (address < arch::x86_64::kKernelMap || address > arch::x86_64::kModulesLast) return false;
   return is_executable(session_, address);
+}
+
+// Of this name since 8edd7e37aed8 (5.8); before it was int3.
+bool KernelTarget::is_breakpoint_entry(VirtAddr address) const {
+  const auto function = function_of(address);
+  return function && breakpoint_entry_ && *function == *breakpoint_entry_;
 }
 
 std::optional<VirtAddr> KernelTarget::function_of(VirtAddr address) const {

@@ -21,12 +21,14 @@ class KernelTarget final : public Target {
   OrcAnswer orc(VirtAddr address) const override { return tables_.find(address); }
   bool is_code(VirtAddr address) const override;
   std::optional<VirtAddr> function_of(VirtAddr address) const override;
+  bool is_breakpoint_entry(VirtAddr address) const override;
   const OrcTables& tables() const { return tables_; }
 
  private:
   const kernel::Session& session_;
   std::vector<VirtRange> code_;
   mutable OrcTables tables_;
+  std::optional<VirtAddr> breakpoint_entry_;
 };
 
 }  // namespace kvista::unwind

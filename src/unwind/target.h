@@ -33,6 +33,8 @@ class Target {
   virtual bool is_code(VirtAddr address) const = 0;
   /// Where the function begins that an address is in. Nothing where that is not known.
   virtual std::optional<VirtAddr> function_of(VirtAddr address) const = 0;
+  /// Whether an address is in the code by which a breakpoint (int3) enters the kernel.
+  virtual bool is_breakpoint_entry(VirtAddr /*address*/) const { return false; }
 };
 
 }  // namespace kvista::unwind

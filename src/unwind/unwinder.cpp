@@ -32,6 +32,7 @@ struct State {
   std::optional<uint64_t> bp;
   bool is_bp_sure = true;  // false: as it was in the function that was called
   bool is_interrupted = false;
+  bool is_at_breakpoint = false;  // ip is behind an int3, and what that stands for has not been done
   const Stack* stack = nullptr;
   std::optional<Registers> all;    // as an exception saved them, until the next call
   std::optional<Registers> saved;  // of this frame: all, or ip to ss
@@ -129,12 +130,14 @@ class Unwinder {
     return false;
   }
 
+  bool is_at_ip() const { return state_.is_interrupted && !state_.is_at_breakpoint; }
+
   // One frame further. False at the end.
   bool step() {
     if (state_.stack == nullptr)
       return stop(
           fmt::format("the stack pointer {:#x} is in no stack of the task or its CPU", state_.sp.value));
-    const OrcAnswer answer = target_.orc(state_.is_interrupted ? state_.ip : state_.ip - 1);
+    const OrcAnswer answer = target_.orc(is_at_ip() ? state_.ip : state_.ip - 1);
     if (answer.entry && answer.entry->type == OrcType::end_of_stack) return finish();
     Failure failure;
     std::optional<State> next;
@@ -350,6 +353,7 @@ class Unwinder {
       return std::nullopt;
     }
     next.is_interrupted = entry.is_signal;
+    next.is_at_breakpoint = next.saved && is_behind_breakpoint(next.ip);
     next.stack = stack_of_pointer(next.sp);
     if (next.saved && next.saved->is_user()) return next;
     if (!find_bp(entry, found, next, failure)) return std::nullopt;
@@ -360,6 +364,16 @@ class Unwinder {
     next.is_bp_sure = state_.is_bp_sure || entry.bp_base != OrcBase::undefined || next.all.has_value();
     if (!is_kernel_code(next, failure) || !follows(next, failure)) return std::nullopt;
     return next;
+  }
+
+  // A probe's int3 (kprobes), or that of code that is being patched, stands in the place of an instruction,
+  // at which the stack still is. The byte tells, where the handler has not changed ip yet.
+  bool is_behind_breakpoint(VirtAddr ip) const {
+    constexpr std::byte kInt3{0xcc};
+    std::array<std::byte, 1> before{};
+    return target_.is_breakpoint_entry(state_.ip - 1) &&
+           target_.function_of(ip) == target_.function_of(ip - 1) && target_.read(ip - 1, before).empty() &&
+           before[0] == kInt3;
   }
 
   // --- without ORC ---

@@ -40,6 +40,9 @@ class Way:
     """So many frames at least must be compared."""
     through: str
     """A function that must be among them."""
+    is_lost: bool = False
+    """The kernel itself does not follow the stack to its end: behind what it is sure of, kvista's frames must be among those that
+    it saw on the stack, in their order."""
     nmi: bool = False
     """QEMU sends one."""
     hung: tuple[tuple[str, ...], ...] = ()
@@ -53,12 +56,13 @@ DEADLOCKS = (("deadlock_first", "deadlock_second"), ("deadlock_third", "deadlock
 WAYS = {
     "sysrq": Way("echo c >/proc/sysrq-trigger", "sysrq triggered crash", 8, "sysrq_handle_crash"),
     "oom": Way("echo 1 >/proc/sys/vm/panic_on_oom; tail /dev/zero", "Out of memory: ", 10, "out_of_memory"),
-    "nmi": Way("setting unknown_nmi_panic 1; marker nmi; sleep 60", "NMI: Not continuing", 10, "exc_nmi", nmi=True),
+    "nmi": Way("setting unknown_nmi_panic 1; marker nmi; sleep 60", "NMI: Not continuing", 3, "exc_nmi", nmi=True),
     "interrupt": Way(
         f"echo EXCEPTION >{PROVOKE}/INT_HW_IRQ_EN; while :; do echo >/dev/ttyS0; done",
         f"{EXCEPTION} in interrupt",
         12,
         "handle_irq_event",
+        is_lost=True,
     ),
     "stack": Way(f"echo EXHAUST_STACK >{PROVOKE}/DIRECT", EXCEPTION, 15, "recursive_loop"),
     "list": Way(f"echo CORRUPT_LIST_ADD >{PROVOKE}/DIRECT", EXCEPTION, 8, "lkdtm_CORRUPT_LIST_ADD"),
@@ -148,14 +152,29 @@ class Check:
     def _ask(self, *words: str) -> kvista.Report:
         return kvista.run(self._program, "-c", str(self._dump), *words, statuses=(0,))
 
+    @staticmethod
+    def _known(frame: Place) -> Place:
+        """How large a module's function is, kvista does not say."""
+        return dataclasses.replace(frame, size=None) if frame.module else frame
+
     def _stack(self, report: kvista.Report, pid: int | None = None) -> list[Place]:
         rows = [row for row in report.table("frames") if pid in (None, row["pid"])]
         return [Place(row["function"], row["offset"], self._sizes.of(row), row["module"]) for row in rows]
 
+    def _without_lost(self, ours: list[Place], theirs: list[Place]) -> tuple[list[Place], list[str]]:
+        """kvista's frames up to the last one of which the kernel is sure; the others must be among those that it doubts. It takes
+        the registers behind a probe's int3 for those behind the instruction in whose place that stands."""
+        end = next((at + 1 for at in range(len(ours)) if ours[: at + 1][-len(theirs) :] == theirs), len(ours))
+        doubted = iter(self._log.traces()[-1].doubted)
+        rest = ours[end:]
+        self._compared += len(rest)
+        print(f"  {len(rest)} frames beyond those that the kernel is sure of")
+        problems = [f"{frame} is not among what the kernel saw on the stack." for frame in rest if frame not in doubted]
+        return ours[:end], problems if rest else ["There are no frames beyond those of which the kernel is sure."]
+
     def _compare(self, what: str, ours: list[Place], theirs: list[Place]) -> list[str]:
         """kvista's last frames with the kernel's."""
-        # How large a module's function is, kvista does not say.
-        theirs = [dataclasses.replace(frame, size=None) if frame.module else frame for frame in theirs]
+        theirs = [self._known(frame) for frame in theirs]
         self._compared += len(theirs)
         if theirs and ours[-len(theirs) :] == theirs:
             return []
@@ -174,7 +193,10 @@ class Check:
         report = self._ask("bt")
         ours = self._stack(report)
         before, theirs = panics.of_the_crash(self._log)
-        problems = self._compare("The stack that crashed", ours, theirs)
+        problems = []
+        if self._way.is_lost:
+            ours, problems = self._without_lost(ours, [self._known(frame) for frame in theirs])
+        problems += self._compare("The stack that crashed", ours, theirs)
         above = ours[: -len(theirs)]
         if not above or (before and above[-1].function != before.function):
             problems.append(f"Above these frames are {above}, and {before} is expected.")

@@ -35,6 +35,8 @@ class CallTrace:
     """Where the registers were that it wrote before."""
     frames: list[Place]
     after_panic: bool
+    doubted: list[Place]
+    """Those with a question mark behind the last frame."""
 
 
 def place(found: re.Match[str]) -> Place:
@@ -65,12 +67,15 @@ class Log:
                 pid = int(named["pid"])
             registers, frame = REGISTERS.match(line), FRAME.match(line)
             if line.strip() == "Call Trace:":
-                traces.append(CallTrace(pid, interrupted, [], after_panic))
+                traces.append(CallTrace(pid, interrupted, [], after_panic, []))
                 is_within, pid, interrupted = True, None, None
             elif is_within and line.strip() == "</TASK>":
                 is_within = False
             elif is_within and (registers or (frame and not frame["guess"])):
                 traces[-1].frames.append(place(registers or frame))  # type: ignore[arg-type]
+                traces[-1].doubted.clear()
+            elif is_within and frame:
+                traces[-1].doubted.append(place(frame))
             elif not is_within and registers:
                 interrupted = place(registers)
         return traces

@@ -21,6 +21,7 @@ OOPS = """\
 [    5.300007] RIP: 0010:was_interrupted.cold+0x5/0x10
 [    5.300008] Code: 40 00
 [    5.300009]  caller+0x9/0x99
+[    5.300010]  ? seen_only+0x1/0x2
 [    5.300010] RIP: 0033:0x47b7a0
 [    5.300011]  </TASK>
 [    5.400000] ---[ end trace 0000000000000000 ]---
@@ -57,6 +58,7 @@ class LastWords(unittest.TestCase):
         self.assertEqual([frame.function for frame in frames], names)
         self.assertEqual(frames[0], Place("fails_here", 0x1F, 0x30, "some"))
         self.assertEqual(frames[-1], Place("caller", 9, 0x99, None))
+        self.assertEqual(log.traces()[0].doubted, [Place("seen_only", 1, 2, None)])
 
     def test_panic(self) -> None:
         log = panics.Log(PANIC)

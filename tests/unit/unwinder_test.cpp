@@ -69,6 +69,10 @@ class Machine final : public Target {
     return is_code(address) ? std::optional(VirtAddr{address.value & ~uint64_t{0xfff}}) : std::nullopt;
   }
 
+  bool is_breakpoint_entry(VirtAddr address) const override {
+    return function_of(address) == VirtAddr{kTop + 0x1000};
+  }
+
   void put(uint64_t at, uint64_t value) { words[at] = value; }
   // The bytes before `address` are a call, of `function` or of something that is not there.
   void put_call_before(uint64_t address, uint64_t function = 0) {
@@ -275,6 +279,31 @@ TEST_F(UnwinderTest, FromStackToStack) {
   EXPECT_EQ(trace.frames[1].stack->name, "IRQ");
   EXPECT_EQ(trace.frames[2].stack->name, "IRQ");
   EXPECT_EQ(trace.frames[3].stack->name, "task");
+}
+
+// A probe of a function's first instruction, a push: the registers are those behind the int3, the stack is
+// not.
+TEST_F(UnwinderTest, Breakpoint) {
+  constexpr uint64_t kEntry = kTop + 0x1000;
+  const uint64_t sp = kTask + 0x1100;
+  machine_.entries[kEntry] = {OrcType::registers, OrcBase::sp, OrcBase::undefined, 0, 0, true};
+  machine_.entries[kMiddle] = call(8);
+  machine_.entries[kMiddle + 1] = call(16);
+  put_registers(kTask + 0x1000, registers(kMiddle + 1, sp));
+  machine_.put(sp, kTop + 5);
+  machine_.put_byte(kMiddle, 0xcc);
+  const Trace trace = run(kEntry + 9, kTask + 0x1000);
+  EXPECT_EQ(trace.end, End::complete) << trace.fault;
+  EXPECT_THAT(addresses(trace), ElementsAre(kEntry + 9, kMiddle + 1, kTop + 5));
+  EXPECT_THAT(machine_.lookups, testing::Contains(kMiddle));
+  // Without the int3 there, or by another entry, it is behind the push.
+  machine_.put(sp + 8, kTop + 5);
+  machine_.put(sp, 0);
+  machine_.put_byte(kMiddle, 0x55);
+  EXPECT_THAT(addresses(run(kEntry + 9, kTask + 0x1000)), ElementsAre(kEntry + 9, kMiddle + 1, kTop + 5));
+  machine_.put_byte(kMiddle, 0xcc);
+  machine_.entries[kInner] = machine_.entries[kEntry];
+  EXPECT_THAT(addresses(run(kInner + 9, kTask + 0x1000)), ElementsAre(kInner + 9, kMiddle + 1, kTop + 5));
 }
 
 // A task has used up its stack: the double fault's registers lead into the guard page below it.
