@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import bisect
 import dataclasses
+import re
 import sys
 import tempfile
 import time
@@ -188,6 +189,21 @@ class Check:
             problems.append(f"It died of {panic!r}, not of {self._way.message!r}.")
         return problems
 
+    def machine(self) -> list[str]:
+        """What the firmware said of the machine and of its memory."""
+        fields = {row["field"]: row["text"] for row in self._ask("sys", "-i").table("dmi")}
+        wanted = ("DMI_SYS_VENDOR", "DMI_PRODUCT_NAME", "DMI_BIOS_VERSION", "DMI_BIOS_DATE")
+        vendor, product, version, date = (fields.get(name, "-") for name in wanted)
+        name = f"Hardware name: {vendor} {product}, BIOS {version} {date}"
+        problems = [] if name in map(str.strip, self._log.lines) else [f"The console has no line: {name}"]
+        ours = {(int(row["first"], 16), int(row["last"], 16)) for row in self._ask("mach", "-m").table("map")}
+        found = (re.match(r"BIOS-e820: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]", line.strip()) for line in self._log.lines)
+        # The kernel takes parts of the first MiB away.
+        theirs = {one for one in ((int(line[1], 16), int(line[2], 16)) for line in found if line) if one[0] >= 1 << 20}
+        problems += [f"{first:#x}-{last:#x} is not in kvista's map of memory." for first, last in sorted(theirs - ours)]
+        print(f"  {len(theirs)} ranges of memory, and: {name}")
+        return problems if len(theirs) >= 3 else [*problems, "At least 3 ranges of memory must be compared."]
+
     def crash(self) -> list[str]:
         """The stack that crashed."""
         report = self._ask("bt")
@@ -264,6 +280,7 @@ def check(trial: Trial, program: Path, kernel: kernels.Kernel, name: str, into: 
             return
         print(f"{name}: {log.panic()}", flush=True)
         trial.step(f"{name}: the message", one.message)
+        trial.step(f"{name}: the machine", one.machine)
         trial.step(f"{name}: the stack that crashed", one.crash)
         if way.hung:
             trial.step(f"{name}: the tasks that hang", one.hung_tasks)
