@@ -11,7 +11,7 @@ namespace kvista::cli {
 
 class Editor::Impl {
  public:
-  explicit Impl(std::string prompt) : prompt(std::move(prompt)) {}
+  explicit Impl(std::string text) : prompt(std::move(text)) {}
   std::string prompt;
 };
 
