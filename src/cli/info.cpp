@@ -57,7 +57,7 @@ Report run(const Invocation& invocation) {
   const auto& in_memory = machine->notes_in_memory();
   if (explain && !in_memory.notes.empty()) report.tables.push_back(notes_table(in_memory));
   std::vector<std::string> missing;
-  for (const FactInfo& info : machine::all_facts()) {
+  for (const FactInfo& info : machine->facts()) {
     const Fact& fact = machine->fact(info.id);
     const bool known = fact.value.has_value();
     if (!known) missing.emplace_back(info.name);

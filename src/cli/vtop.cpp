@@ -3,7 +3,6 @@
 
 #include <array>
 
-#include "arch/x86_64/layout.h"
 #include "base/error.h"
 #include "cli/command.h"
 #include "kvista/vmcoreinfo.h"
@@ -11,7 +10,7 @@
 namespace kvista::cli {
 namespace {
 
-using arch::x86_64::EntryKind;
+using arch::EntryKind;
 using machine::Walk;
 using machine::WalkEnd;
 using machine::WalkStep;
@@ -90,9 +89,9 @@ Report run(const Invocation& invocation) {
 
   Report report{"vtop", {{result_spec(), {result_row(*machine, address, walk)}}, {walk_spec(), {}}}, {}, {}};
   for (const WalkStep& step : walk.steps)
-    report.tables[1].rows.push_back({arch::x86_64::level_name(step.level, space.paging().levels),
-                                     Hex{step.entry_at.value}, Hex{step.raw}, leads_to(step),
-                                     arch::x86_64::describe_flags(step.raw)});
+    report.tables[1].rows.push_back({space.paging().level_name(step.level), Hex{step.entry_at.value},
+                                     Hex{step.raw}, leads_to(step),
+                                     space.paging().format->describe_flags(step.raw)});
   report.warnings = machine->warnings();
   if (walk.end != WalkEnd::mapped && walk.end != WalkEnd::prot_none) {
     report.status = ExitStatus::partial;

@@ -17,7 +17,7 @@ using machine::Machine;
 // The file as this kernel's debug information; null, and a warning, where it is another's.
 std::unique_ptr<Debuginfo> prove(Machine& machine, const std::string& path) {
   auto file = open_debug_file(path);
-  machine::SymbolTable table = machine::read_symbol_file(path, machine.note());
+  machine::SymbolTable table = machine::read_symbol_file(path, machine);
   machine::prove_symbol_file(machine, table);
   if (!table.failure.empty()) {
     machine.add_warning(fmt::format("{} is not used: {}", path, table.failure));

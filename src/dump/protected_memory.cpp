@@ -107,7 +107,7 @@ std::vector<VirtRange> per_cpu_memory(const kernel::Session& session) {
 
 void add_page_tables(const machine::AddressSpace& space, std::vector<PhysRange>& ranges) {
   try {
-    space.for_each_table([&](PhysAddr table) { ranges.push_back({table, arch::x86_64::kPageSize}); });
+    space.for_each_table([&](PhysRange table) { ranges.push_back(table); });
   } catch (const FormatError&) {
     // They loop: what was found until then.
   }

@@ -183,6 +183,15 @@ class Writer {
   ValueLines result_;
 };
 
+// __int128, of which registers are kept (arm64's vectors): hexadecimal in either radix.
+std::string wide_text(const Session& session, const Value& value) {
+  const VirtAddr at = *value.address();  // what is as wide was read from memory
+  const bool is_big = session.byte_order() == ByteOrder::big;
+  const uint64_t upper = session.read_number(at + (is_big ? 0 : 8), 8, nullptr);
+  const uint64_t lower = session.read_number(at + (is_big ? 8 : 0), 8, nullptr);
+  return upper == 0 ? fmt::format("{:#x}", lower) : fmt::format("{:#x}{:016x}", upper, lower);
+}
+
 }  // namespace
 
 std::string scalar_text(const Session& session, const Value& value, Radix radix) {
@@ -207,6 +216,7 @@ std::string scalar_text(const Session& session, const Value& value, Radix radix)
     default:
       break;
   }
+  if (own.kind() == Kind::integer && own.size() == 16) return wide_text(session, value);
   const uint64_t number = value.number();
   if (radix == Radix::hexadecimal) {
     const unsigned bits = static_cast<unsigned>(own.size()) * 8;

@@ -9,17 +9,29 @@
 namespace kvista::machine {
 namespace {
 
-using arch::x86_64::decode_entry;
-using arch::x86_64::Entry;
-using arch::x86_64::EntryKind;
-using arch::x86_64::index_at;
-using arch::x86_64::kEntriesPerTable;
-using arch::x86_64::kPageSize;
-using arch::x86_64::level_shift;
-using arch::x86_64::level_size;
-using arch::x86_64::Paging;
+using arch::Entry;
+using arch::EntryKind;
+using arch::Half;
+using arch::Paging;
 
-using Table = std::array<std::byte, kPageSize>;
+// The entries of one table, read at once. The largest has 64 KiB: arm64 with pages of that size.
+class Table {
+ public:
+  Table(const image::MemoryImage& image, const Paging& paging, PhysAddr at, unsigned level)
+      : paging_(paging), level_(level), bytes_(paging.table_bytes(level)) {
+    is_complete_ = image.read(at, bytes_).done == bytes_.size();
+  }
+  bool is_complete() const { return is_complete_; }
+  Entry operator[](unsigned index) const {
+    return paging_.decode(load<uint64_t>(&bytes_.at(size_t{index} * 8), paging_.format->order), level_);
+  }
+
+ private:
+  const Paging& paging_;
+  unsigned level_;
+  std::vector<std::byte> bytes_;
+  bool is_complete_ = false;
+};
 
 // Goes through all leaves of a range of addresses, table by table.
 class LeafScan {
@@ -29,33 +41,28 @@ class LeafScan {
 
   LeafScan(const image::MemoryImage& image, const Paging& paging, VirtRange range)
       : image_(image), paging_(paging), range_(range) {
-    const unsigned bits = level_shift(paging.levels) + 9;
-    const VirtAddr lower_last{(uint64_t{1} << (bits - 1)) - 1};
-    const VirtAddr upper_first{~lower_last.value};
-    // What lies between the two halves is no address.
-    if (range_.first > lower_last) range_.first = std::max(range_.first, upper_first);
-    if (range_.last < upper_first) range_.last = std::min(range_.last, lower_last);
-    for (const PhysRange& ram : image.ram()) budget_ += std::min(ram.size / kPageSize + 1, kMostTables);
+    leave_out_what_is_no_address();
+    const uint64_t least = paging.table_bytes(1);
+    for (const PhysRange& ram : image.ram()) budget_ += std::min(ram.size / least + 1, kMostTables);
     budget_ = std::min(budget_, kMostTables);
   }
 
   void run(PhysAddr root, const Visit& visit) {
-    const unsigned bits = level_shift(paging_.levels) + 9;
-    if (range_.first <= range_.last)
-      scan(root, paging_.levels, VirtAddr{range_.first.value >> bits << bits}, visit);
+    if (range_.first > range_.last) return;
+    const unsigned bits = paging_.address_bits();
+    scan(root, paging_.levels, VirtAddr{bits >= 64 ? 0 : range_.first.value >> bits << bits}, visit);
   }
   size_t missing_tables() const { return missing_; }
 
   // All tables. Those of the lowest level are known from what points to them, and not read.
-  void visit_tables(PhysAddr table_at, unsigned level, const std::function<void(PhysAddr)>& visit) {
-    visit(table_at);
+  void visit_tables(PhysAddr table_at, unsigned level, const std::function<void(PhysRange)>& visit) {
+    visit({table_at, paging_.table_bytes(level)});
     if (level == 1) return;
     check_loop(table_at, level);
-    Table table;
-    if (image_.read(table_at, table).done != table.size()) return;
-    for (unsigned i = 0; i < kEntriesPerTable; ++i) {
-      const Entry entry =
-          decode_entry(load<uint64_t>(&table.at(size_t{i} * 8), ByteOrder::little), level, paging_);
+    const Table table(image_, paging_, table_at, level);
+    if (!table.is_complete()) return;
+    for (unsigned i = 0; i < paging_.entries(level); ++i) {
+      const Entry entry = table[i];
       if (entry.kind == EntryKind::table) visit_tables(entry.target, level - 1, visit);
     }
   }
@@ -64,11 +71,17 @@ class LeafScan {
   // 8 TiB in pages of 4 KiB. An image can claim any amount of memory: this bounds the time that a loop takes.
   static constexpr uint64_t kMostTables = uint64_t{1} << 22;
 
-  // The address with its upper bits as the processor demands: entries from 256 on of the top table map the
-  // upper half.
-  VirtAddr canonical(VirtAddr address) const {
-    const unsigned unused = 64 - 9 - level_shift(paging_.levels);
-    return {static_cast<uint64_t>(static_cast<int64_t>(address.value << unused) >> unused)};
+  // What lies between the two halves, or beyond the one that there is, is no address.
+  void leave_out_what_is_no_address() {
+    const unsigned bits = paging_.address_bits();
+    if (bits >= 64) return;
+    const unsigned half_bits = paging_.format->half == Half::both ? bits - 1 : bits;
+    const VirtAddr lower_last{(uint64_t{1} << half_bits) - 1};
+    const VirtAddr upper_first{~lower_last.value};
+    if (range_.first > lower_last || paging_.format->half == Half::upper)
+      range_.first = std::max(range_.first, upper_first);
+    if (range_.last < upper_first || paging_.format->half == Half::lower)
+      range_.last = std::min(range_.last, lower_last);
   }
 
   void check_loop(PhysAddr table_at, unsigned level) {
@@ -83,18 +96,19 @@ class LeafScan {
 
   bool scan(PhysAddr table_at, unsigned level, VirtAddr base, const Visit& visit) {
     check_loop(table_at, level);
-    Table table;
-    if (image_.read(table_at, table).done != table.size()) {
+    const Table table(image_, paging_, table_at, level);
+    if (!table.is_complete()) {
       ++missing_;
       return true;
     }
-    for (unsigned i = range_.first <= base ? 0 : index_at(range_.first, level); i < kEntriesPerTable; ++i) {
-      const VirtAddr at = canonical(base + i * level_size(level));
+    const unsigned first = range_.first <= base ? 0 : paging_.index_at(range_.first, level);
+    for (unsigned i = first; i < paging_.entries(level); ++i) {
+      const VirtAddr at = paging_.canonical(base + i * paging_.entry_size(level));
       if (at > range_.last) break;
-      const Entry entry =
-          decode_entry(load<uint64_t>(&table.at(size_t{i} * 8), ByteOrder::little), level, paging_);
+      const Entry entry = table[i];
       if (entry.kind == EntryKind::table && !scan(entry.target, level - 1, at, visit)) return false;
-      if (entry.kind == EntryKind::leaf && !visit({at, entry.target, level_size(level)})) return false;
+      if (entry.kind == EntryKind::leaf && !visit({at, entry.target, paging_.entry_size(level)}))
+        return false;
     }
     return true;
   }
@@ -103,7 +117,8 @@ class LeafScan {
   Paging paging_;
   VirtRange range_;
   uint64_t budget_ = 1;
-  std::array<PhysAddr, 6> path_{};  // by level: the tables above the one that is scanned
+  std::array<PhysAddr, Paging::kMostLevels + 1>
+      path_{};  // by level: the tables above the one that is scanned
   size_t missing_ = 0;
 };
 
@@ -138,15 +153,16 @@ const char* describe(WalkEnd end) {
   return "";
 }
 
-Walk AddressSpace::walk(VirtAddr address) const {
+Walk AddressSpace::walk(VirtAddr pointer) const {
   Walk walk;
-  if (!arch::x86_64::is_canonical(address, paging_.levels)) {
+  const VirtAddr address = paging_.strip(pointer);
+  if (!paging_.is_canonical(address)) {
     walk.end = WalkEnd::not_canonical;
     return walk;
   }
   PhysAddr table = root_;
   for (unsigned level = paging_.levels; level >= 1; --level) {
-    const PhysAddr at = table + index_at(address, level) * sizeof(uint64_t);
+    const PhysAddr at = table + paging_.index_at(address, level) * sizeof(uint64_t);
     std::array<std::byte, sizeof(uint64_t)> bytes{};
     const auto read = image_->read(at, bytes);
     if (read.done != bytes.size()) {
@@ -155,8 +171,8 @@ Walk AddressSpace::walk(VirtAddr address) const {
       walk.missing_state = read.state;
       return walk;
     }
-    const auto raw = load<uint64_t>(bytes.data(), ByteOrder::little);
-    const Entry entry = decode_entry(raw, level, paging_);
+    const auto raw = load<uint64_t>(bytes.data(), paging_.format->order);
+    const Entry entry = paging_.decode(raw, level);
     walk.steps.push_back({level, at, raw, entry});
     switch (entry.kind) {
       case EntryKind::none:
@@ -171,7 +187,7 @@ Walk AddressSpace::walk(VirtAddr address) const {
       case EntryKind::leaf:
       case EntryKind::prot_none:
         walk.end = entry.kind == EntryKind::leaf ? WalkEnd::mapped : WalkEnd::prot_none;
-        walk.page_size = level_size(level);
+        walk.page_size = paging_.entry_size(level);
         walk.phys = entry.target + (address.value & (walk.page_size - 1));
         return walk;
     }
@@ -211,7 +227,7 @@ size_t AddressSpace::for_each_page(VirtRange range, const std::function<bool(con
   return scan.missing_tables();
 }
 
-void AddressSpace::for_each_table(const std::function<void(PhysAddr)>& visit) const {
+void AddressSpace::for_each_table(const std::function<void(PhysRange)>& visit) const {
   LeafScan(*image_, paging_, {VirtAddr{0}, VirtAddr{UINT64_MAX}}).visit_tables(root_, paging_.levels, visit);
 }
 

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "arch/x86_64/paging.h"
+#include "arch/paging.h"
 #include "base/address.h"
 #include "image/memory_image.h"
 #include "kvista/translation.h"
@@ -19,7 +19,7 @@ struct WalkStep {
   unsigned level = 0;
   PhysAddr entry_at;
   uint64_t raw = 0;
-  arch::x86_64::Entry entry;
+  arch::Entry entry;
 };
 
 /// A walk with the entries that it read.
@@ -38,14 +38,15 @@ struct Mapping {
 /// cache, so that whole stretches are best taken through `mappings`.
 class AddressSpace {
  public:
-  AddressSpace(const image::MemoryImage& image, PhysAddr root, arch::x86_64::Paging paging)
+  AddressSpace(const image::MemoryImage& image, PhysAddr root, arch::Paging paging)
       : image_(&image), root_(root), paging_(paging) {}
 
-  const arch::x86_64::Paging& paging() const { return paging_; }
+  const arch::Paging& paging() const { return paging_; }
   PhysAddr root() const { return root_; }
 
-  /// The walk to `address`, step by step. Never throws.
-  Walk walk(VirtAddr address) const;
+  /// The walk to `pointer`, step by step; without the tag or signature that a pointer may carry. Never
+  /// throws.
+  Walk walk(VirtAddr pointer) const;
   /// What `address` is mapped to, up to the end of its page, or nothing.
   std::optional<Mapping> translate(VirtAddr address) const;
   /// Reads as far as memory is mapped and in the image.
@@ -55,8 +56,9 @@ class AddressSpace {
   /// no. Reads each page table once. Throws FormatError where there are more page tables than the image has
   /// pages (a loop). Returns how many page tables were passed over because they are not in the image.
   size_t for_each_page(VirtRange range, const std::function<bool(const Mapping&)>& visit) const;
-  /// Visits every page table below the root, and the root. Throws as for_each_page().
-  void for_each_table(const std::function<void(PhysAddr)>& visit) const;
+  /// Visits every page table below the root, and the root: where it is, and its bytes. Throws as
+  /// for_each_page().
+  void for_each_table(const std::function<void(PhysRange)>& visit) const;
   /// All mapped runs in `range`, joined where they touch in both spaces.
   std::vector<Mapping> mappings(VirtRange range, size_t* missing_tables = nullptr) const;
   /// The first mapped page in `range`, found by descending only where something is mapped.
@@ -65,7 +67,7 @@ class AddressSpace {
  private:
   const image::MemoryImage* image_;
   PhysAddr root_;
-  arch::x86_64::Paging paging_;
+  arch::Paging paging_;
 };
 
 }  // namespace kvista::machine

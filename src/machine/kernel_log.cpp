@@ -4,7 +4,6 @@
 
 #include <array>
 
-#include "arch/x86_64/layout.h"
 #include "base/error.h"
 #include "decode/printk_records.h"
 #include "decode/printk_ring.h"
@@ -120,7 +119,7 @@ class Memory {
   explicit Memory(Machine& machine) : machine_(machine) {}
 
   size_t read(VirtAddr address, std::span<std::byte> out) {
-    if (address >= arch::x86_64::kKernelMap) return machine_.read_image(address, out);
+    if (machine_.is_of_image(address)) return machine_.read_image(address, out);
     if (!tried_) {
       tried_ = true;
       try {
@@ -143,7 +142,7 @@ class Memory {
 }  // namespace
 
 KernelLog read_kernel_log(Machine& machine) {
-  machine.need_number(FactId::phys_base);  // all pointers to the log are in the kernel image
+  machine.need_image_offset();  // all pointers to the log are in the kernel image
   Memory memory(machine);
   const VirtReader read = [&](VirtAddr at, std::span<std::byte> out) { return memory.read(at, out); };
   Exports note(machine.note());

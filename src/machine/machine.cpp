@@ -6,7 +6,6 @@
 #include <tuple>
 #include <utility>
 
-#include "arch/x86_64/layout.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -20,28 +19,34 @@ struct KnownMachine {
   const char* name;
 };
 // For the message: architectures that kvista does not read yet.
-constexpr std::array kOtherMachines = {KnownMachine{3, "i386"},         KnownMachine{21, "ppc64"},
-                                       KnownMachine{22, "s390x"},       KnownMachine{40, "arm"},
-                                       KnownMachine{183, "arm64"},      KnownMachine{243, "riscv64"},
-                                       KnownMachine{258, "loongarch64"}};
+constexpr std::array kOtherMachines = {KnownMachine{3, "i386"},      KnownMachine{21, "ppc64"},
+                                       KnownMachine{22, "s390x"},    KnownMachine{40, "arm"},
+                                       KnownMachine{243, "riscv64"}, KnownMachine{258, "loongarch64"}};
 
-void check_architecture(const image::MemoryImage& image) {
-  const image::Traits& traits = image.traits();
-  if (traits.elf_machine == 0) return;
-  if (traits.elf_machine == arch::x86_64::kElfMachine) {
-    if (traits.byte_order == ByteOrder::little) return;
-    throw Unsupported(fmt::format(
-        "{}: the header says x86_64 and big-endian, which does not exist: the file is damaged", traits.path));
+std::string names_of_architectures() {
+  std::string names;
+  for (const Architecture& one : architectures())
+    names += fmt::format("{}{}", names.empty() ? "" : " and ", one.name);
+  return names;
+}
+
+// Nothing where the image does not say. Throws Unsupported for what kvista does not read.
+const Architecture* architecture_of(const image::Traits& traits) {
+  if (traits.elf_machine == 0) return nullptr;
+  if (const Architecture* known = architecture_of_elf(traits.elf_machine)) {
+    if (traits.byte_order == known->byte_order) return known;
+    throw Unsupported(
+        fmt::format("{}: the header says {} and {}-endian, which does not exist: the file is damaged",
+                    traits.path, known->name, traits.byte_order == ByteOrder::big ? "big" : "little"));
   }
   for (const KnownMachine& known : kOtherMachines)
     if (known.elf_machine == traits.elf_machine)
-      throw Unsupported(
-          fmt::format("{}: the memory of an {} machine; this version of kvista reads x86_64 only",
-                      traits.path, known.name));
+      throw Unsupported(fmt::format("{}: the memory of an {} machine; this version of kvista reads {} only",
+                                    traits.path, known.name, names_of_architectures()));
   throw Unsupported(
       fmt::format("{}: the memory of an unknown machine (ELF machine number {}); this version of kvista "
-                  "reads x86_64 only",
-                  traits.path, traits.elf_machine));
+                  "reads {} only",
+                  traits.path, traits.elf_machine, names_of_architectures()));
 }
 
 // A fact that a source asked for and that is not there: for the source's own fact its name says enough.
@@ -114,8 +119,9 @@ bool reads_symbols(Source source) {
 }
 
 Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
-    : image_(std::move(image)), options_(std::move(options)), arch_(x86_64_probes()) {
-  check_architecture(*image_);
+    : image_(std::move(image)),
+      options_(std::move(options)),
+      architecture_(architecture_of(image_->traits())) {
   if (!options_.vmcoreinfo_file.empty()) {
     note_ = vmcoreinfo::read_file(options_.vmcoreinfo_file);
   } else if (auto found = vmcoreinfo::locate(*image_, options_.system_root + "/sys/kernel/vmcoreinfo")) {
@@ -124,6 +130,8 @@ Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
     notes_in_memory_ = find_note_in_memory(*image_);
     if (notes_in_memory_.located) note_ = *notes_in_memory_.located;
   }
+  if (architecture_ == nullptr) architecture_ = architecture_of_note(note());
+  if (architecture_ == nullptr) architecture_ = &architectures().front();
   facts_.resize(kFactCount);
   for (const FactInfo& info : all_facts()) facts_.at(static_cast<size_t>(info.id)).id = info.id;
   // A file that the user gives is looked at whatever is asked for: that it does not fit must be said.
@@ -153,7 +161,7 @@ void Machine::establish(Fact& fact) {
   Fact found{fact.id, std::nullopt, Source::note, false, {}};
   if (const auto user = options_.overrides.find(fact.id); user != options_.overrides.end())
     add(found, {Source::user, user->second, "--set", true, true, std::nullopt, Verdict::unavailable});
-  for (const Probe& probe : arch_.probes) {
+  for (const Probe& probe : architecture_->probes().probes) {
     if (probe.fact != fact.id) continue;
     if (!options_.explain && (settled(found) || (probe.costly && verified(found)))) continue;
     ask(found, probe);
@@ -193,7 +201,7 @@ void Machine::ask(Fact& fact, const Probe& probe, Source source) {
 
 void Machine::add(Fact& fact, Candidate candidate) {
   if (candidate.value) {
-    for (const Check& check : arch_.checks) {
+    for (const Check& check : architecture_->probes().checks) {
       if (check.fact != fact.id) continue;
       try {
         candidate.verified = check.verify(*this, *candidate.value);
@@ -286,15 +294,31 @@ std::vector<std::string> Machine::warnings() const {
 
 AddressSpace Machine::kernel_space() {
   const PhysAddr root{need_number(FactId::root_page_table)};
-  const uint64_t levels = need_number(FactId::page_table_levels);
-  if (levels != 4 && levels != 5)  // --set can say anything
-    throw Unsupported(fmt::format("page_table_levels is {}: x86_64 has 4 or 5", levels));
-  return {*image_, root, {static_cast<unsigned>(levels), number(FactId::sme_mask).value_or(0)}};
+  return {*image_, root, architecture_->paging(*this)};
+}
+
+std::vector<FactInfo> Machine::facts() const {
+  std::vector<FactInfo> mine;
+  const auto& probes = architecture_->probes().probes;
+  for (const FactInfo& info : all_facts())
+    if (std::any_of(probes.begin(), probes.end(), [&](const Probe& probe) { return probe.fact == info.id; }))
+      mine.push_back(info);
+  return mine;
+}
+
+std::optional<uint64_t> Machine::image_offset() {
+  const auto value = number(architecture_->image_fact);
+  return value ? std::optional(architecture_->image_offset(*value)) : std::nullopt;
+}
+
+uint64_t Machine::need_image_offset() {
+  return architecture_->image_offset(need_number(architecture_->image_fact));
 }
 
 std::optional<PhysAddr> Machine::image_phys(VirtAddr address) {
-  const auto base = number(FactId::phys_base);
-  return base ? arch::x86_64::kernel_map_phys(address, *base) : std::nullopt;
+  const auto offset = image_offset();
+  if (!offset || !is_of_image(address)) return std::nullopt;
+  return PhysAddr{address.value - *offset};
 }
 
 size_t Machine::read_image(VirtAddr address, std::span<std::byte> out) {
@@ -316,17 +340,16 @@ VirtAddr Machine::mem_section_array() {
   const auto address = note().symbol("mem_section");
   if (!address) throw NotFound("VMCOREINFO has no SYMBOL(mem_section): no sparse memory model");
   const VirtAddr value{*address};
-  if (value < arch::x86_64::kKernelMap) return value;
+  if (!is_of_image(value)) return value;
   // The symbol is that of a pointer to the array (83e3c48729d9, 4.15, before a0b1280368d1 exported its
   // value), or of the array itself. What follows a pointer is a root, which is aligned; what follows a root
   // is a section_mem_map, whose lowest bit says that the section is present.
   const auto word_at = [&](VirtAddr at) {
     std::array<std::byte, 8> bytes{};
-    const bool readable = at >= arch::x86_64::kKernelMap
-                              ? read_image(at, bytes) == bytes.size()
-                              : kernel_space().read(at, bytes).done == bytes.size();
+    const bool readable = is_of_image(at) ? read_image(at, bytes) == bytes.size()
+                                          : kernel_space().read(at, bytes).done == bytes.size();
     if (!readable) throw NotFound(fmt::format("mem_section: {:#x} is not in the image", at.value));
-    return load<uint64_t>(bytes.data(), ByteOrder::little);
+    return load<uint64_t>(bytes.data(), byte_order());
   };
   const VirtAddr target{word_at(value)};
   return (word_at(target) & 7) == 0 ? target : value;

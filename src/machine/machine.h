@@ -1,4 +1,4 @@
-// Turns evidence into facts. Each fact has sources in rank order (probes_x86_64.cpp); they are asked until
+// Turns evidence into facts. Each fact has sources in rank order (probes.h); they are asked until
 // its value is verified and one independent source agrees, or all of them where everything is to be
 // explained.
 #pragma once
@@ -17,6 +17,7 @@
 #include "image/memory_image.h"
 #include "kvista/fact.h"
 #include "machine/address_space.h"
+#include "machine/architecture.h"
 #include "machine/kernel_config.h"
 #include "machine/note_choice.h"
 #include "machine/symbol_table.h"
@@ -81,6 +82,10 @@ class Machine {
   /// What a search through memory found, where the image carries no note.
   const NoteChoice& notes_in_memory() const { return notes_in_memory_; }
   const Options& options() const { return options_; }
+  /// By the image, or the note. Where neither tells, that of most machines.
+  const Architecture& architecture() const { return *architecture_; }
+  /// The facts that this architecture has, in the order in which they are shown.
+  std::vector<FactInfo> facts() const;
 
   const Fact& fact(FactId id);
   std::optional<uint64_t> number(FactId id);
@@ -103,10 +108,18 @@ class Machine {
 
   // What follows is for probes and for floors above that read single variables.
 
-  /// Where the kernel image's mapping puts `address`, by phys_base alone.
+  /// How far virtual addresses of the kernel image are from physical ones, by the architecture's image_fact
+  /// alone.
+  std::optional<uint64_t> image_offset();
+  /// Throws as need_number().
+  uint64_t need_image_offset();
+  /// Whether an address is one of the kernel image, as far as the note tells.
+  bool is_of_image(VirtAddr address) const { return architecture_->is_of_image(note(), address); }
+  /// Where the kernel image's mapping puts `address`.
   std::optional<PhysAddr> image_phys(VirtAddr address);
-  /// Reads from the kernel image's mapping, by phys_base alone.
+  /// Reads from the kernel image's mapping.
   size_t read_image(VirtAddr address, std::span<std::byte> out);
+  ByteOrder byte_order() const { return architecture_->byte_order; }
   /// The address of a variable: for a source of evidence by the symbol table that is being asked, else by the
   /// first that has it. Throws an Error that says why there is none.
   VirtAddr symbol(std::string_view name);
@@ -137,7 +150,7 @@ class Machine {
   Options options_;
   vmcoreinfo::Located note_;
   NoteChoice notes_in_memory_;
-  const ArchProbes& arch_;
+  const Architecture* architecture_;
   enum class State { unknown, asking, known };
   std::array<State, kFactCount> states_{};
   std::vector<Fact> facts_;
@@ -148,9 +161,6 @@ class Machine {
   std::vector<std::string> more_warnings_;
   std::optional<Source> asked_table_;  // by the source that is being asked
 };
-
-/// The facts of x86_64.
-const ArchProbes& x86_64_probes();
 
 /// The kernel variables that facts are read from: looked up in one pass over the symbol table.
 std::span<const std::string_view> wanted_symbols();

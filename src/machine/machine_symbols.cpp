@@ -4,7 +4,6 @@
 #include <array>
 #include <optional>
 
-#include "arch/x86_64/layout.h"
 #include "base/endian.h"
 #include "base/error.h"
 #include "base/parallel.h"
@@ -48,16 +47,15 @@ std::optional<VirtRange> place_of_kallsyms(const vmcoreinfo::VmcoreInfo& note) {
 
 // The tables that a search finds, of those that `known` proves.
 decode::Kallsyms searched_kallsyms(const VirtReader& read, const vmcoreinfo::VmcoreInfo& note,
-                                   std::span<const decode::Kallsyms::Known> known) {
+                                   ByteOrder order, std::span<const decode::Kallsyms::Known> known) {
   std::vector<decode::Kallsyms> proven;
   std::string places;
   std::string why;
   const auto place = place_of_kallsyms(note);
-  for (const auto& tables : place
-                                ? decode::search_kallsyms(read, *place, ByteOrder::little, default_threads())
-                                : std::vector<decode::KallsymsTables>()) {
+  for (const auto& tables : place ? decode::search_kallsyms(read, *place, order, default_threads())
+                                  : std::vector<decode::KallsymsTables>()) {
     try {
-      proven.emplace_back(read, tables, ByteOrder::little, 8, known, wanted_symbols());
+      proven.emplace_back(read, tables, order, 8, known, wanted_symbols());
       places += fmt::format("{}{:#x}", places.empty() ? "" : ", ", tables.names.value);
     } catch (const FormatError& error) {
       if (why.empty()) why = error.what();
@@ -79,14 +77,14 @@ decode::Kallsyms Machine::load_kallsyms() {
     if (const auto address = note().symbol(name)) known.push_back({name, VirtAddr{*address}});
   if (known.empty()) throw NotFound("VMCOREINFO has neither SYMBOL(_stext) nor SYMBOL(init_uts_ns)");
   // For several threads: no fact is asked for.
-  VirtReader read = [image = image_.get(), base = need_number(FactId::phys_base)](
-                        VirtAddr at, std::span<std::byte> out) -> size_t {
-    const auto phys = arch::x86_64::kernel_map_phys(at, base);
-    return phys ? image->read(*phys, out).done : 0;
+  VirtReader read = [image = image_.get(), offset = need_image_offset(),
+                     is_of_image = architecture_->is_of_image,
+                     note = &note_.info](VirtAddr at, std::span<std::byte> out) -> size_t {
+    return is_of_image(*note, at) ? image->read(PhysAddr{at.value - offset}, out).done : 0;
   };
   const auto tables = noted_tables(note());
-  if (!tables) return searched_kallsyms(read, note(), known);
-  return {std::move(read), *tables, ByteOrder::little, 8, known, wanted_symbols()};
+  if (!tables) return searched_kallsyms(read, note(), byte_order(), known);
+  return {std::move(read), *tables, byte_order(), 8, known, wanted_symbols()};
 }
 
 SymbolTable Machine::read_kallsyms() {
@@ -104,7 +102,7 @@ SymbolTable Machine::read_kallsyms() {
 }
 
 const decode::Kallsyms& Machine::kallsyms() {
-  need_number(FactId::phys_base);
+  need_image_offset();
   const SymbolTable& table = symbol_table(Source::kallsyms);
   if (!kallsyms_) throw NotFound(table.failure);
   return *kallsyms_;
@@ -121,8 +119,8 @@ std::vector<Source> Machine::symbol_sources() const {
 SymbolTable Machine::read_symbol_table(Source source) {
   if (source == Source::kallsyms) return read_kallsyms();
   if (source == Source::proc_kallsyms)
-    return read_proc_kallsyms(options_.system_root + "/proc/kallsyms", note());
-  SymbolTable table = read_symbol_file(options_.symbols_file, note());
+    return read_proc_kallsyms(options_.system_root + "/proc/kallsyms", *this);
+  SymbolTable table = read_symbol_file(options_.symbols_file, *this);
   prove_symbol_file(*this, table);
   return table;
 }
@@ -139,8 +137,8 @@ void Machine::use_symbol_file(const std::string& path, SymbolTable table) {
 }
 
 VirtAddr Machine::symbol(std::string_view name) {
-  // phys_base comes first: it asks for no symbol, and without it nothing can be read.
-  need_number(FactId::phys_base);
+  // The image's fact comes first: it asks for no symbol, and without it nothing can be read.
+  need_image_offset();
   if (asked_table_) return symbol_table(*asked_table_).at(name);
   std::string why;
   for (const Source source : symbol_sources()) try {
@@ -157,8 +155,7 @@ uint64_t Machine::variable(std::string_view name, unsigned size) {
   const auto wanted = std::span(bytes).first(size);
   if (read_image(at, wanted) != size)
     throw NotFound(fmt::format("{} at {:#x} is not in the image", name, at.value));
-  return size == 8 ? load<uint64_t>(bytes.data(), ByteOrder::little)
-                   : load<uint32_t>(bytes.data(), ByteOrder::little);
+  return size == 8 ? load<uint64_t>(bytes.data(), byte_order()) : load<uint32_t>(bytes.data(), byte_order());
 }
 
 }  // namespace kvista::machine

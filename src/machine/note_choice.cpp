@@ -7,14 +7,12 @@
 #include <tuple>
 #include <utility>
 
-#include "arch/x86_64/layout.h"
 #include "machine/address_space.h"
 #include "machine/probes.h"
 
 namespace kvista::machine {
 namespace {
 
-namespace x86 = arch::x86_64;
 using vmcoreinfo::FoundNote;
 using vmcoreinfo::VmcoreInfo;
 
@@ -23,55 +21,53 @@ struct Judgement {
   std::string why;
 };
 
-// Whether the image should have the memory at an address, and has not: that refutes nothing.
-bool is_missing(image::PageState state) {
-  return state != image::PageState::present && state != image::PageState::beyond;
-}
-
 // Whether the page tables that the text names lead to where it says that init_uts_ns is.
-std::optional<bool> tables_hold(const image::MemoryImage& image, const VmcoreInfo& info, VirtAddr uts,
-                                uint64_t phys_base) {
-  auto root = info.symbol("init_top_pgt");
-  if (!root) root = info.symbol("swapper_pg_dir");
-  if (!root || VirtAddr{*root} < x86::kKernelMap) return std::nullopt;
-  const uint64_t shift = phys_base - x86::kKernelMap.value;
+std::optional<bool> tables_hold(const image::MemoryImage& image, const Architecture& arch,
+                                const VmcoreInfo& info, VirtAddr uts, uint64_t image_offset) {
+  std::optional<uint64_t> root;
+  for (const std::string_view name : arch.root_symbols)
+    if (!root) root = info.symbol(name);
+  if (!root || !arch.is_of_image(info, VirtAddr{*root})) return std::nullopt;
   bool missing = false;
-  for (const unsigned levels : {5U, 4U}) {
-    for (const uint64_t mask : possible_masks(info)) {
-      const Walk walk = AddressSpace(image, PhysAddr{*root + shift}, {levels, mask}).walk(uts);
-      if (walk.end == WalkEnd::mapped && walk.phys == PhysAddr{uts.value + shift}) return true;
-      if (walk.end == WalkEnd::table_missing && is_missing(walk.missing_state)) missing = true;
-    }
+  for (const arch::Paging& paging : arch.possible_pagings(info)) {
+    const Walk walk = AddressSpace(image, PhysAddr{*root - image_offset}, paging).walk(uts);
+    if (walk.end == WalkEnd::mapped && walk.phys == PhysAddr{uts.value - image_offset}) return true;
+    if (walk.end == WalkEnd::table_missing && is_missing(walk.missing_state)) missing = true;
   }
   return missing ? std::nullopt : std::optional(false);
 }
 
-Judgement check_x86_64(const image::MemoryImage& image, const FoundNote& note) {
+Judgement check_of(const image::MemoryImage& image, const Architecture& arch, const FoundNote& note) {
   const VmcoreInfo& info = note.info;
-  if (note.byte_order == ByteOrder::big) return {std::nullopt, "a big-endian machine's"};
-  const auto base = info.number("phys_base");
+  if (note.byte_order != arch.byte_order)
+    return {std::nullopt,
+            fmt::format("a {}-endian machine's", note.byte_order == ByteOrder::big ? "big" : "little")};
+  const auto value = arch.noted_image_fact(info);
   const auto symbol = info.symbol("init_uts_ns");
   const auto release = info.text_of("OSRELEASE");
-  if (!base || !symbol || !release || VirtAddr{*symbol} < x86::kKernelMap)
-    return {std::nullopt, "it lacks NUMBER(phys_base) or SYMBOL(init_uts_ns) of x86_64"};
-  const PhysAddr at{*symbol - x86::kKernelMap.value + *base};
+  if (!value || !symbol || !release || !arch.is_of_image(info, VirtAddr{*symbol}))
+    return {std::nullopt, fmt::format("it lacks NUMBER({}) or SYMBOL(init_uts_ns) of {}",
+                                      info_of(arch.image_fact).name, arch.name)};
+  const uint64_t offset = arch.image_offset(*value);
+  const PhysAddr at{*symbol - offset};
   std::array<std::byte, 1> byte{};
   if (is_missing(image.read(at, byte).state))
     return {std::nullopt, fmt::format("init_uts_ns at {:#x} is not in the image", at.value)};
-  const auto uts = read_utsname(image, info, *base);
+  const auto uts = read_utsname(image, info, offset);
   if (!uts) return {false, fmt::format("no struct utsname at {:#x}, where it says", at.value)};
   if (uts->release != *release)
     return {false, fmt::format("struct utsname at {:#x} is that of another release", at.value)};
-  if (tables_hold(image, info, VirtAddr{*symbol}, *base) == false)
+  if (tables_hold(image, arch, info, VirtAddr{*symbol}, offset) == false)
     return {false, "its page tables do not lead to its struct utsname"};
   return {true, fmt::format("struct utsname at {:#x} shows its release", at.value)};
 }
 
-// Other architectures have no check yet.
+// By the architecture of the image, or the note's where the image does not say; where neither tells, that of
+// most machines.
 Judgement check_note(const image::MemoryImage& image, const FoundNote& note) {
-  const uint16_t machine = image.traits().elf_machine;
-  if (machine == 0 || machine == x86::kElfMachine) return check_x86_64(image, note);
-  return {std::nullopt, "not checked on this architecture"};
+  const Architecture* arch = architecture_of_elf(image.traits().elf_machine);
+  if (arch == nullptr) arch = architecture_of_note(note.info);
+  return check_of(image, arch != nullptr ? *arch : architectures().front(), note);
 }
 
 // A text that another one begins with: the copy that the kernel makes its note from lacks what a panic

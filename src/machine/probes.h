@@ -1,4 +1,4 @@
-// The sources of x86_64's facts, by subject. Within a fact they stand in rank order.
+// The sources of facts that all architectures have, by subject. Within a fact they stand in rank order.
 #pragma once
 
 #include <array>
@@ -6,21 +6,19 @@
 #include <string>
 #include <utility>
 
+#include "arch/paging.h"
 #include "machine/machine.h"
 
 namespace kvista::machine {
 
 /// Which kernel it is, and in which state: arch, release, build_id, state, crash_time, cpus.
 void add_identity_probes(ArchProbes& all);
-/// What virtual addresses mean: page_size, page_table_levels, root_page_table, phys_base, sme_mask,
-/// page_offset.
-void add_translation_probes(ArchProbes& all);
-/// What the registers of the CPUs say: root_page_table, page_table_levels, phys_base.
-void add_cpu_note_probes(ArchProbes& all);
-/// Where things are: kaslr_offset, the ranges, the memory map's geometry, crashkernel.
-void add_layout_probes(ArchProbes& all);
-/// What the kernel was built with, for facts of all subjects.
-void add_config_probes(ArchProbes& all);
+/// How memory is mapped: page_size, the fact by which the kernel image is found, root_page_table.
+void add_mapping_probes(ArchProbes& all, const Architecture& architecture);
+/// The memory map's geometry, the kernel image, what is reserved for the crash kernel.
+void add_memory_map_probes(ArchProbes& all);
+/// What documents say is asked last.
+void put_documents_last(ArchProbes& all);
 
 /// A finding with a value, and where it was found.
 inline Finding found(FactValue value, std::string where = {}) {
@@ -33,23 +31,55 @@ inline Finding unavailable(std::string why) {
 
 /// Bytes of a field of struct new_utsname (__NEW_UTS_LEN and a zero).
 inline constexpr size_t kUtsField = 65;
-/// What struct new_utsname at init_uts_ns says, where it can be read with `phys_base`.
+/// What struct new_utsname at init_uts_ns says, where it can be read with `image_offset`: the distance of
+/// virtual addresses of the kernel image from physical ones.
 struct Utsname {
   std::string release;
   std::string machine;
   std::array<std::string, 6> fields;  ///< all of them: sysname nodename release version machine domainname
   PhysAddr at;                        ///< the first of them; each has kUtsField bytes
 };
-std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base);
+std::optional<Utsname> read_utsname(Machine& machine, uint64_t image_offset);
 /// The same where `note` is that of the image's kernel.
 std::optional<Utsname> read_utsname(const image::MemoryImage& image, const vmcoreinfo::VmcoreInfo& note,
-                                    uint64_t phys_base);
+                                    uint64_t image_offset);
 
 /// The note's BUILD-ID, where that is one.
 std::optional<std::string> noted_build_id(const vmcoreinfo::VmcoreInfo& note);
 
-/// The memory encryption masks that a walk is tried with: what the note says, none, and where AMD
-/// puts the bit.
-std::vector<uint64_t> possible_masks(const vmcoreinfo::VmcoreInfo& note);
+/// Whether a walk from `root` leads to where the image's mapping says that init_uts_ns is. Nothing where that
+/// cannot be told.
+std::optional<bool> walk_holds(Machine& machine, PhysAddr root, const arch::Paging& paging);
+/// Whether any shape that page tables can have here makes it so.
+std::optional<bool> any_walk_holds(Machine& machine, PhysAddr root, std::span<const arch::Paging> pagings);
+
+/// The address range from `first` on, or why it is none of the kernel's.
+Finding sized_range(VirtAddr first, uint64_t size, std::string where);
+/// A number of the note: `what` is how the note writes it.
+Finding number_from(std::optional<uint64_t> value, std::string what);
+/// Where the struct page of frame 0 is, or would be: the memory map is an array by frame numbers. As the
+/// roots of mem_section say it, and as /proc/kcore's segments do.
+Finding memory_map_base_of_mem_section(Machine& machine);
+Finding memory_map_base_of_segments(Machine& machine);
+/// Whether the struct pages of frames of RAM are mapped there: those in the middle of a range. Where their
+/// page tables are not in the image there is no answer.
+std::optional<bool> memory_map_holds(Machine& machine, uint64_t base);
+/// Bytes of a memory map of all addressable memory.
+uint64_t memory_map_bytes(Machine& machine);
+/// Physical addresses to try a direct map with: in the largest ranges of RAM.
+std::vector<PhysAddr> sample_addresses(Machine& machine);
+/// Whether the page tables map RAM at this distance.
+/// Some addresses may be unmapped (the crash kernel's memory, poisoned pages, a hypervisor's ROM), but none
+/// may lead elsewhere. Nothing where the tables themselves are not in the image.
+std::optional<bool> direct_map_holds(Machine& machine, uint64_t virtual_minus_physical);
+/// The last page that is mapped to its own distance from the start of the direct map: what follows is another
+/// area.
+Finding mapped_direct_map(Machine& machine, VirtRange most, uint64_t virtual_minus_physical);
+/// The segment of the kernel's text mapping, which /proc/kcore and /proc/vmcore have.
+std::optional<image::Segment> text_segment(Machine& machine);
+/// Pages of as much memory as addresses can name.
+uint64_t pages_of_addressable_memory(Machine& machine);
+/// Whether the image should have the memory at an address, and has not: that refutes nothing.
+bool is_missing(image::PageState state);
 
 }  // namespace kvista::machine

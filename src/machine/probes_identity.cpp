@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 
-#include "arch/x86_64/layout.h"
 #include "base/cursor.h"
 #include "base/error.h"
 #include "decode/build_id.h"
@@ -23,20 +22,29 @@ Finding text_of_note(Machine& machine, std::string_view key) {
 
 Finding arch_of_image(Machine& machine) {
   if (machine.image().traits().elf_machine == 0) return unavailable("the format does not say");
-  return found("x86_64", fmt::format("ELF machine {}", machine.image().traits().elf_machine));
+  return found(machine.architecture().name,
+               fmt::format("ELF machine {}", machine.image().traits().elf_machine));
 }
 
 Finding arch_of_note(Machine& machine) {
-  for (const char* name : {"init_top_pgt", "init_level4_pgt"})
-    if (machine.note().symbol(name))
-      return found("x86_64", fmt::format("SYMBOL({}) is of x86_64 only", name));
-  return unavailable("VMCOREINFO has neither SYMBOL(init_top_pgt) nor SYMBOL(init_level4_pgt)");
+  if (const Architecture* told = architecture_of_note(machine.note()))
+    for (const std::string_view key : told->note_keys)
+      if (has_key(machine.note(), key))
+        return found(told->name, fmt::format("{} is of {} only", key, told->name));
+  return unavailable(
+      fmt::format("VMCOREINFO has none of {}", fmt::join(machine.architecture().note_keys, ", ")));
+}
+
+std::optional<Utsname> utsname_of(Machine& machine) {
+  const auto offset = machine.image_offset();
+  return offset ? read_utsname(machine, *offset) : std::nullopt;
 }
 
 Finding arch_of_memory(Machine& machine) {
-  const auto base = machine.number(FactId::phys_base);
-  const auto uts = base ? read_utsname(machine, *base) : std::nullopt;
+  const auto uts = utsname_of(machine);
   if (!uts) return unavailable("init_uts_ns cannot be read");
+  for (const Architecture& known : architectures())
+    if (uts->machine == known.uts_machine) return found(known.name, "init_uts_ns");
   return found(uts->machine, "init_uts_ns");
 }
 
@@ -47,8 +55,7 @@ Finding release_of_note(Machine& machine) {
 }
 
 Finding release_of_memory(Machine& machine) {
-  const auto base = machine.number(FactId::phys_base);
-  const auto uts = base ? read_utsname(machine, *base) : std::nullopt;
+  const auto uts = utsname_of(machine);
   if (!uts) return unavailable("init_uts_ns cannot be read");
   return found(uts->release, "init_uts_ns");
 }
@@ -75,14 +82,14 @@ Finding build_id_of_memory(Machine& machine) {
     return unavailable("__start_notes and __stop_notes make no sense");
   std::vector<std::byte> notes(stop - start);
   notes.resize(machine.read_image(start, notes));
-  auto id = decode::build_id_among(notes, ByteOrder::little);
+  auto id = decode::build_id_among(notes, machine.byte_order());
   if (!id) return unavailable("no GNU build-id between __start_notes and __stop_notes");
   return found(std::move(*id), "notes of the kernel image");
 }
 
 Finding build_id_of_system(Machine& machine) {
   const std::string notes = machine.system_file("/sys/kernel/notes");
-  auto id = decode::build_id_among(std::as_bytes(std::span(notes)), ByteOrder::little);
+  auto id = decode::build_id_among(std::as_bytes(std::span(notes)), machine.byte_order());
   if (!id) return unavailable("no GNU build-id in /sys/kernel/notes");
   return found(std::move(*id), "/sys/kernel/notes");
 }
@@ -120,9 +127,11 @@ Finding cpus_of_notes(Machine& machine) {
   return found(cpus, "NT_PRSTATUS notes");
 }
 
+constexpr uint64_t kMaxCpus = 8192;  // NR_CPUS with CONFIG_MAXSMP of x86_64: no architecture has more
+
 Finding cpus_of_memory(Machine& machine) {
   const uint64_t count = machine.variable("__num_online_cpus", 4);
-  if (count == 0 || count > arch::x86_64::kMaxCpus)
+  if (count == 0 || count > kMaxCpus)
     return unavailable(fmt::format("__num_online_cpus is {}: no sensible number", count));
   return found(count, "value of __num_online_cpus");
 }
@@ -163,15 +172,15 @@ std::optional<std::string> noted_build_id(const vmcoreinfo::VmcoreInfo& note) {
   return std::string(*id);
 }
 
-std::optional<Utsname> read_utsname(Machine& machine, uint64_t phys_base) {
-  return read_utsname(machine.image(), machine.note(), phys_base);
+std::optional<Utsname> read_utsname(Machine& machine, uint64_t image_offset) {
+  return read_utsname(machine.image(), machine.note(), image_offset);
 }
 
 std::optional<Utsname> read_utsname(const image::MemoryImage& image, const vmcoreinfo::VmcoreInfo& note,
-                                    uint64_t phys_base) {
+                                    uint64_t image_offset) {
   const auto symbol = note.symbol("init_uts_ns");
-  if (!symbol || VirtAddr{*symbol} < arch::x86_64::kKernelMap) return std::nullopt;
-  const PhysAddr at{*symbol - arch::x86_64::kKernelMap.value + phys_base};
+  if (!symbol) return std::nullopt;
+  const PhysAddr at{*symbol - image_offset};
   // The kref stood before the name until 9a56493f6942 (5.11), which also exported the offset.
   std::vector<uint64_t> offsets = {0, 4};
   if (const auto offset = note.offset("uts_namespace.name")) offsets = {*offset};

@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "arch/x86_64/layout.h"
 #include "base/cursor.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -21,22 +20,21 @@
 namespace kvista::machine {
 namespace {
 
-namespace x86 = arch::x86_64;
-
 constexpr std::string_view kBanner = "linux_banner";
 
 // The note's symbols in the kernel image. Others are values of variables (mem_section, vmemmap).
-std::map<std::string_view, VirtAddr> symbols_of(const vmcoreinfo::VmcoreInfo& note) {
+std::map<std::string_view, VirtAddr> symbols_of(const Machine& machine) {
   std::map<std::string_view, VirtAddr> all;
-  for (const vmcoreinfo::Entry& entry : note.entries())
-    if (entry.kind == vmcoreinfo::Kind::symbol && entry.number && VirtAddr{*entry.number} >= x86::kKernelMap)
+  for (const vmcoreinfo::Entry& entry : machine.note().entries())
+    if (entry.kind == vmcoreinfo::Kind::symbol && entry.number &&
+        machine.is_of_image(VirtAddr{*entry.number}))
       all[entry.name] = VirtAddr{*entry.number};
   return all;
 }
 
-std::vector<std::string_view> names_to_find(const vmcoreinfo::VmcoreInfo& note) {
+std::vector<std::string_view> names_to_find(const Machine& machine) {
   std::vector<std::string_view> names(wanted_symbols().begin(), wanted_symbols().end());
-  for (const auto& [name, address] : symbols_of(note)) names.push_back(name);
+  for (const auto& [name, address] : symbols_of(machine)) names.push_back(name);
   names.push_back(kBanner);
   return names;
 }
@@ -82,15 +80,15 @@ struct Shift {
   uint64_t distance = 0;
   size_t common = 0;
 };
-std::optional<Shift> common_shift(SymbolTable& table, const vmcoreinfo::VmcoreInfo& note) {
+std::optional<Shift> common_shift(SymbolTable& table, const Machine& machine) {
   Shift shift;
   std::vector<std::string> wrong;
-  for (const auto& [name, address] : symbols_of(note)) {
+  for (const auto& [name, address] : symbols_of(machine)) {
     const auto at = table.symbols.addresses.find(name);
     if (at == table.symbols.addresses.end() || at->second.size() != 1) continue;
     const VirtAddr there = *at->second.begin();
     if (shift.common++ == 0) shift.distance = address - there;
-    if (address - there != shift.distance || shift.distance % x86::kPhysicalAlign != 0)
+    if (address - there != shift.distance || shift.distance % machine.architecture().kaslr_align != 0)
       wrong.push_back(
           fmt::format("{} is at {:#x}, in VMCOREINFO at {:#x}", name, there.value, address.value));
   }
@@ -113,9 +111,9 @@ std::string release_in_memory(Machine& machine, const SymbolTable& table, uint64
       return std::string(text.substr(kStart.size(), text.find(' ', kStart.size()) - kStart.size()));
     if (done == bytes.size()) return "no kernel";
   }
-  const auto base = machine.number(FactId::phys_base);
-  const auto uts =
-      table.symbols.addresses.contains("init_uts_ns") && base ? read_utsname(machine, *base) : std::nullopt;
+  const auto offset = machine.image_offset();
+  const auto uts = table.symbols.addresses.contains("init_uts_ns") && offset ? read_utsname(machine, *offset)
+                                                                             : std::nullopt;
   return uts ? uts->release : "";
 }
 
@@ -158,10 +156,10 @@ VirtAddr SymbolTable::at(std::string_view name) const {
   return *found->second.begin();
 }
 
-SymbolTable read_proc_kallsyms(const std::string& path, const vmcoreinfo::VmcoreInfo& note) {
+SymbolTable read_proc_kallsyms(const std::string& path, const Machine& machine) {
   SymbolTable table;
   try {
-    table.symbols = read_text(File::open(path), names_to_find(note));
+    table.symbols = read_text(File::open(path), names_to_find(machine));
   } catch (const Error& error) {
     table.failure = error.what();
     return table;
@@ -172,7 +170,7 @@ SymbolTable read_proc_kallsyms(const std::string& path, const vmcoreinfo::Vmcore
         "to 1";
     return table;
   }
-  const auto shift = common_shift(table, note);
+  const auto shift = common_shift(table, machine);
   if (!shift) return table;
   if (shift->common < 2)
     table.failure = fmt::format(
@@ -182,8 +180,8 @@ SymbolTable read_proc_kallsyms(const std::string& path, const vmcoreinfo::Vmcore
   return table;
 }
 
-SymbolTable read_symbol_file(const std::string& path, const vmcoreinfo::VmcoreInfo& note) {
-  const auto names = names_to_find(note);
+SymbolTable read_symbol_file(const std::string& path, const Machine& machine) {
+  const auto names = names_to_find(machine);
   const File file = File::open(path);
   if (file.is_directory()) throw AccessError(fmt::format("{}: is a directory", path));
   SymbolTable table;
@@ -221,7 +219,7 @@ void for_each_file_symbol(const std::string& path, const decode::VisitFileSymbol
 }
 
 void prove_symbol_file(Machine& machine, SymbolTable& table) {
-  const auto shift = common_shift(table, machine.note());
+  const auto shift = common_shift(table, machine);
   if (!shift) return;
   table.failure = doubts(machine, table, *shift);
   if (!table.failure.empty()) return;

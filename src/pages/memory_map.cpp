@@ -130,6 +130,11 @@ const Section* MemoryMap::find(Pfn pfn) const {
 }
 
 MemoryMap read_memory_map(Machine& machine) {
+  const uint64_t page_size = machine.need_number(FactId::page_size);
+  if (page_size != kPageSize)
+    throw Unsupported(
+        fmt::format("{}: pages of {} bytes: this version of kvista tells only pages of {} bytes apart",
+                    machine.image().traits().path, page_size, kPageSize));
   MemoryMap map;
   map.struct_size = static_cast<uint32_t>(machine.need_number(FactId::struct_page_size));
   const uint64_t section_bits = machine.need_number(FactId::section_size_bits);

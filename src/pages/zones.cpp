@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+
 #include <algorithm>
 #include <string_view>
 #include <vector>
@@ -62,23 +64,47 @@ uint64_t word(const AddressSpace& space, VirtAddr at, std::string_view what) {
   return load<uint64_t>(bytes.data(), ByteOrder::little);
 }
 
+// The elements of node_data that are nodes. Not each architecture's note has the array (x86_64's has), or its
+// length: then the nodes are those that are online, by their bits in node_online_map.
+std::vector<VirtAddr> nodes_of_array(Machine& machine, const AddressSpace& space) {
+  const auto& note = machine.note();
+  const auto noted = note.symbol("node_data");
+  const VirtAddr array = noted ? VirtAddr{*noted} : machine.symbol("node_data");
+  uint64_t online = UINT64_MAX;
+  uint64_t count = 64;
+  if (noted) {
+    count = need(note.length("node_data"), "LENGTH(node_data)", kMaxNodes);
+  } else {
+    const auto map = note.symbol("node_online_map");
+    online = word(space, map ? VirtAddr{*map} : machine.symbol("node_online_map"), "node_online_map");
+    count = 64 - static_cast<uint64_t>(std::countl_zero(online));
+  }
+  std::vector<std::byte> pointers(count * 8);
+  if (space.read(array, pointers).done != pointers.size()) throw NotFound("node_data is not in the image");
+  std::vector<VirtAddr> found;
+  for (uint64_t i = 0; i < count; ++i) {
+    const bool is_online = i >= 64 || (online >> i & 1) != 0;
+    const auto pointer = load<uint64_t>(&pointers[i * 8], ByteOrder::little);
+    if (is_online && pointer != 0) found.push_back(VirtAddr{pointer});
+  }
+  return found;
+}
+
+// Without NUMA there is one node.
 std::vector<VirtAddr> nodes(Machine& machine, const AddressSpace& space) {
   const auto& note = machine.note();
-  const auto array = note.symbol("node_data");
-  if (!array) {
-    // Without NUMA there is one node.
-    const auto only = note.symbol("contig_page_data");
-    return {only ? VirtAddr{*only} : machine.symbol("contig_page_data")};
+  if (note.symbol("node_data")) return nodes_of_array(machine, space);
+  if (const auto only = note.symbol("contig_page_data")) return {VirtAddr{*only}};
+  try {
+    return {machine.symbol("contig_page_data")};
+  } catch (const NotFound&) {
+    try {
+      return nodes_of_array(machine, space);
+    } catch (const NotFound&) {
+      // That the usual variable is not there says more.
+    }
+    throw;
   }
-  std::vector<VirtAddr> found;
-  const uint64_t count = need(note.length("node_data"), "LENGTH(node_data)", kMaxNodes);
-  std::vector<std::byte> pointers(count * 8);
-  if (space.read(VirtAddr{*array}, pointers).done != pointers.size())
-    throw NotFound("node_data is not in the image");
-  for (uint64_t i = 0; i < count; ++i)
-    if (const auto pointer = load<uint64_t>(&pointers[i * 8], ByteOrder::little); pointer != 0)
-      found.push_back(VirtAddr{pointer});
-  return found;
 }
 
 uint64_t count_zone(const AddressSpace& space, const Layout& layout, VirtAddr zone) {

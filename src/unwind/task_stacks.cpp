@@ -22,6 +22,14 @@ std::optional<VirtAddr> place_of_new_tasks(const Session& session) {
   return place ? place : place_of(session, "ret_from_fork");
 }
 
+// Before anything is read that has the shape of another architecture's.
+void need_stacks(const Session& session) {
+  const auto& architecture = session.with_machine(
+      [](machine::Machine& machine) -> const machine::Architecture& { return machine.architecture(); });
+  if (!architecture.follows_stacks)
+    throw Unsupported(fmt::format("stacks of {} are not followed yet", architecture.name));
+}
+
 bool is_on(const std::vector<Stack>& stacks, VirtAddr sp) {
   return std::any_of(stacks.begin(), stacks.end(), [&](const Stack& stack) { return stack.contains(sp); });
 }
@@ -108,6 +116,7 @@ Start TaskStacks::of_switched_out(const Value& task) const {
 }
 
 void TaskStacks::follow(const Value& task, TaskStack& found) {
+  need_stacks(session_);
   if (task["stack"].number() == 0) {  // 68f24b08ee89 (4.9): as soon as it has ended
     const bool has_ended = task["exit_state"].number() != 0;
     found.trace.end = has_ended ? End::complete : End::damaged;

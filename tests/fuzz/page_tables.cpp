@@ -2,6 +2,8 @@
 #include <array>
 #include <optional>
 
+#include "arch/arm64/paging.h"
+#include "arch/x86_64/paging.h"
 #include "base/cursor.h"
 #include "base/error.h"
 #include "fuzz/targets.h"
@@ -46,11 +48,18 @@ std::optional<PageTablesInput> take_head(Cursor& in) {
   return in.ok() ? std::optional(head) : std::nullopt;
 }
 
-arch::x86_64::Paging paging_of(const PageTablesInput& head) {
-  arch::x86_64::Paging paging{(head.flags & PageTablesInput::five_levels) != 0 ? 5U : 4U, 0};
-  if ((head.flags & PageTablesInput::mask_47) != 0) paging.sme_mask |= uint64_t{1} << 47;
-  if ((head.flags & PageTablesInput::mask_51) != 0) paging.sme_mask |= uint64_t{1} << 51;
-  return paging;
+arch::Paging paging_of(const PageTablesInput& head) {
+  constexpr std::array kPageSizes = {uint64_t{4096}, uint64_t{16384}, uint64_t{65536}};
+  constexpr std::array kBits = {uint64_t{36}, uint64_t{39}, uint64_t{42},
+                                uint64_t{47}, uint64_t{48}, uint64_t{52}};
+  if ((head.flags & PageTablesInput::arm64) != 0)
+    return *arch::arm64::make_paging(
+        kPageSizes.at(head.flags / PageTablesInput::kPageSizeOf % 4 % kPageSizes.size()),
+        kBits.at(head.flags / PageTablesInput::kBitsOf % kBits.size()));
+  uint64_t mask = 0;
+  if ((head.flags & PageTablesInput::mask_47) != 0) mask |= uint64_t{1} << 47;
+  if ((head.flags & PageTablesInput::mask_51) != 0) mask |= uint64_t{1} << 51;
+  return arch::x86_64::make_paging((head.flags & PageTablesInput::five_levels) != 0 ? 5U : 4U, mask);
 }
 
 bool check_walk(const AddressSpace& space, VirtAddr probe) {

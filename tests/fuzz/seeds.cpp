@@ -407,13 +407,39 @@ Seed page_tables_seed(unsigned levels, uint64_t flags, uint64_t mask, bool upper
           page_tables_input(head, memory, end)};
 }
 
+// The same for arm64: the kernel's half, 4 KiB pages and 48 bits, or 52 with a fifth level of 16 entries.
+Seed arm64_page_tables_seed(bool is_large) {
+  constexpr uint64_t kTable = 3, kPage = 0x413, kBlock = 0x411;
+  constexpr uint64_t kBits48 = 4, kBits52 = 5;  // by their places in the target's list
+  test::PhysicalMemory memory;
+  uint64_t top = 0x1000;
+  if (is_large) memory.put64(0, top | kTable);
+  if (!is_large) top = 0;
+  memory.put64(top, 0x2000 | kTable);
+  memory.put64(0x2000, 0x3000 | kTable);
+  memory.put64(0x2008, kBlock);  // 1 GiB
+  memory.put64(0x3000, 0x4000 | kTable);
+  memory.put64(0x3008, 0x200000 | kBlock);
+  memory.put64(0x3010, (uint64_t{1} << 40) | kTable);  // not there
+  memory.put64(0x4018, 0x1000 | kPage);
+  memory.put64(0x4020, 0x2000 | kPage);
+  memory.put64(0x4028, (0x1000 | kPage) - 1);  // taken out of the map
+  const uint64_t base = ~uint64_t{0} << (is_large ? 52 : 48);
+  const uint64_t flags = PageTablesInput::arm64 + PageTablesInput::kBitsOf * (is_large ? kBits52 : kBits48);
+  const PageTablesInput head{flags, 0, base, UINT64_MAX, base + 0x3010};
+  return {fmt::format("arm64-{}", is_large ? 52 : 48), page_tables_input(head, memory, 0x5000)};
+}
+
 std::vector<Seed> page_tables_seeds() {
   constexpr uint64_t k47 = uint64_t{1} << 47;
   return {
-      page_tables_seed(4, 0, 0, true), page_tables_seed(4, 0, 0, false),
+      page_tables_seed(4, 0, 0, true),
+      page_tables_seed(4, 0, 0, false),
       page_tables_seed(4, PageTablesInput::mask_47, k47, true),
       page_tables_seed(5, PageTablesInput::five_levels, 0, true),
-      page_tables_seed(5, PageTablesInput::five_levels | PageTablesInput::mask_51, uint64_t{1} << 51, false)};
+      page_tables_seed(5, PageTablesInput::five_levels | PageTablesInput::mask_51, uint64_t{1} << 51, false),
+      arm64_page_tables_seed(false),
+      arm64_page_tables_seed(true)};
 }
 
 constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},

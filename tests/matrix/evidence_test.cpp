@@ -20,12 +20,14 @@ using machine::Probe;
 using machine::Source;
 using machine::Verdict;
 
+constexpr uint16_t kX86 = 62;  // EM_X86_64
+
 std::string describe(const Row& row) {
   return fmt::format("{} from {}", machine::info_of(row.fact).name, machine::describe(row.source));
 }
 
 const Probe& probe_of(const Row& row) {
-  const auto& probes = machine::x86_64_probes().probes;
+  const auto& probes = machine::architecture_of_elf(kX86)->probes().probes;
   return *std::find_if(probes.begin(), probes.end(), [&](const Probe& probe) {
     return probe.fact == row.fact && probe.source == row.source;
   });
@@ -98,7 +100,7 @@ void expect_warning_with_both(Subject& subject, const Row& row, const std::strin
 TEST(EvidenceMatrix, EveryProbeHasARow) {
   std::set<std::pair<FactId, Source>> covered;
   for (const Row& row : rows()) EXPECT_TRUE(covered.emplace(row.fact, row.source).second) << describe(row);
-  const auto& probes = machine::x86_64_probes().probes;
+  const auto& probes = machine::architecture_of_elf(kX86)->probes().probes;
   for (const Probe& probe : probes)
     EXPECT_TRUE(covered.contains({probe.fact, probe.source}))
         << machine::info_of(probe.fact).name << " from " << machine::describe(probe.source) << " has no row";
@@ -147,14 +149,14 @@ TEST(EvidenceMatrix, AllAgree) {
     if (count_other_proofs(fact, Source::user) >= 2) {
       EXPECT_TRUE(fact.verified);
     }
-    for (const machine::FactInfo& info : machine::all_facts()) subject.fact(info.id);
+    for (const machine::FactInfo& info : subject.machine().facts()) subject.fact(info.id);
     EXPECT_EQ(subject.warnings(), "");
   });
 }
 
 // A lie about one fact must not do harm to others, save those that it is about, too.
 void expect_no_harm(Subject& subject, const Row& row) {
-  for (const machine::FactInfo& info : machine::all_facts()) {
+  for (const machine::FactInfo& info : subject.machine().facts()) {
     if (info.id == row.fact || std::count(row.collateral.begin(), row.collateral.end(), info.id) != 0)
       continue;
     EXPECT_EQ(subject.value(info.id), subject.truth(info.id)) << explain(subject.fact(info.id));
@@ -234,7 +236,7 @@ TEST(EvidenceMatrix, LazyAnswersAreTheSame) {
     const std::string description = std::string(kCommon) + row.base + row.lie;
     Subject all(description);
     Subject lazy(description, {}, false);
-    for (const machine::FactInfo& info : machine::all_facts())
+    for (const machine::FactInfo& info : all.machine().facts())
       EXPECT_EQ(lazy.value(info.id), all.value(info.id))
           << info.name << "\n"
           << explain(all.fact(info.id)) << explain(lazy.fact(info.id));

@@ -63,7 +63,7 @@ Seen look_at(const std::string& lines, const How& how = {}) {
     paths.push_back(directory.file(fmt::format("vmcore.{}", part)));
   machine::Machine machine(image::open_image_set(paths), options);
   Seen seen;
-  for (const machine::FactInfo& info : machine::all_facts()) {
+  for (const machine::FactInfo& info : machine.facts()) {
     const machine::Fact& fact = machine.fact(info.id);
     seen.facts[info.name] = fact.value ? machine::format(*fact.value, info.form) : "(absent)";
   }

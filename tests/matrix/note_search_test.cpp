@@ -32,7 +32,7 @@ TEST(NoteSearch, EveryFormatGivesTheFactsOfTheElfNote) {
     machine::Machine machine(image::open_image(directory.file("vmcore") + suffix), {});
     EXPECT_THAT(machine.warnings(), IsEmpty());
     std::map<std::string, std::string> all;
-    for (const machine::FactInfo& info : machine::all_facts()) {
+    for (const machine::FactInfo& info : machine.facts()) {
       const machine::Fact& fact = machine.fact(info.id);
       all[info.name] = fact.value ? machine::format(*fact.value, info.form) : "(absent)";
     }

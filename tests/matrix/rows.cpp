@@ -42,7 +42,7 @@ std::span<const Row> rows() {
       {FactId::arch, Source::note, kQemu, "machine elf_machine=0\nnote omit SYMBOL(init_uts_ns)\n", "", "",
        impossible},
       {FactId::arch, Source::memory, kQemu, "machine elf_machine=0\nnote omit SYMBOL(init_top_pgt)\n",
-       "memory uts machine=aarch64\n", "aarch64", believed},
+       "memory uts machine=aarch64\n", "arm64", believed},
 
       {FactId::release, Source::note, kKcore, "segments qemu\nnote omit SYMBOL(init_uts_ns)\n",
        "note set OSRELEASE=5.5.5-liar\n", "5.5.5-liar", believed},

@@ -26,13 +26,13 @@ constexpr const char* kNoRoot =
 
 std::set<std::string> absent_facts(Subject& subject) {
   std::set<std::string> absent;
-  for (const machine::FactInfo& info : machine::all_facts())
+  for (const machine::FactInfo& info : subject.machine().facts())
     if (!subject.fact(info.id).value) absent.insert(info.name);
   return absent;
 }
 
 void expect_truth(Subject& subject, const std::set<std::string>& may_be_absent = {}) {
-  for (const machine::FactInfo& info : machine::all_facts()) {
+  for (const machine::FactInfo& info : subject.machine().facts()) {
     if (!subject.fact(info.id).value && may_be_absent.contains(info.name)) continue;
     EXPECT_EQ(subject.value(info.id), subject.truth(info.id)) << explain(subject.fact(info.id));
   }
@@ -225,10 +225,10 @@ TEST(EvidenceTest, EncodingsOfKallsyms) {
 
 TEST(EvidenceTest, ImageOfAnotherMachine) {
   try {
-    Subject subject("machine elf_machine=183\n");
-    FAIL() << "arm64 memory was taken for x86_64";
+    Subject subject("machine elf_machine=243\n");
+    FAIL() << "riscv64 memory was taken for x86_64";
   } catch (const Unsupported& error) {
-    EXPECT_NE(std::string(error.what()).find("arm64"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("riscv64"), std::string::npos);
   }
 }
 
@@ -375,7 +375,7 @@ TEST_F(NoteTest, AbsurdNumbers) {
           "-9223372036854775808", "", "x", "9999999999999999999999"}) {
       SCOPED_TRACE(fmt::format("{}={}", key, value));
       auto machine = open_with(fmt::format("{}{}={}\n", note_without(key), key, value));
-      for (const machine::FactInfo& info : machine::all_facts()) machine.fact(info.id);
+      for (const machine::FactInfo& info : machine.facts()) machine.fact(info.id);
       EXPECT_TRUE(machine.fact(FactId::arch).value);
       for (const std::string& warning : machine.warnings()) EXPECT_FALSE(warning.empty());
       ++ran;
@@ -391,7 +391,7 @@ TEST_F(NoteTest, CutAnywhere) {
   for (size_t size = 60; size < image_.note().size(); size += 61) {
     SCOPED_TRACE(size);
     auto machine = open_with(image_.note().substr(0, size), false);
-    for (const machine::FactInfo& info : machine::all_facts()) {
+    for (const machine::FactInfo& info : machine.facts()) {
       const Fact& fact = machine.fact(info.id);
       if (!fact.value) continue;
       EXPECT_EQ(*fact.value, machine::parse(image_.truth().at(info.name), info.form)) << explain(fact);
@@ -404,7 +404,7 @@ TEST_F(NoteTest, CutAnywhere) {
 TEST_F(NoteTest, FromFile) {
   auto machine = open_with(image_.note());
   EXPECT_EQ(machine.note_source(), "user");
-  for (const machine::FactInfo& info : machine::all_facts()) {
+  for (const machine::FactInfo& info : machine.facts()) {
     const Fact& fact = machine.fact(info.id);
     ASSERT_TRUE(fact.value) << info.name;
     EXPECT_EQ(*fact.value, machine::parse(image_.truth().at(info.name), info.form));
@@ -419,7 +419,7 @@ TEST_F(NoteTest, FromFile) {
 TEST_F(NoteTest, FromFileOfAnotherBoot) {
   const TestImage other("machine kaslr=0x2200000\nsegments vmcore\n");
   auto machine = open_with(other.note());
-  for (const machine::FactInfo& info : machine::all_facts()) machine.fact(info.id);
+  for (const machine::FactInfo& info : machine.facts()) machine.fact(info.id);
   EXPECT_FALSE(machine.warnings().empty());
   EXPECT_NE(machine.fact(FactId::page_offset).verified, true) << explain(machine.fact(FactId::page_offset));
 }
@@ -461,7 +461,7 @@ TEST(EvidenceTest, NoNoteAnywhere) {
     Subject subject(lines);
     EXPECT_EQ(subject.machine().note_source(), "");
     EXPECT_EQ(subject.value(FactId::arch), "x86_64");
-    for (const machine::FactInfo& info : machine::all_facts()) subject.fact(info.id);
+    for (const machine::FactInfo& info : subject.machine().facts()) subject.fact(info.id);
     EXPECT_THROW(subject.machine().kernel_space(), NotFound);
   }
 }
@@ -517,7 +517,7 @@ TEST(EvidenceTest, LoopsEnd) {
     Subject subject(std::string(kCommon) + loop);
     EXPECT_EQ(subject.value(FactId::page_offset), subject.truth(FactId::page_offset))
         << explain(subject.fact(FactId::page_offset));
-    for (const machine::FactInfo& info : machine::all_facts()) subject.fact(info.id);
+    for (const machine::FactInfo& info : subject.machine().facts()) subject.fact(info.id);
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
   }
 }
@@ -564,7 +564,7 @@ TEST(EvidenceTest, FilesCutAnywhere) {
     std::filesystem::resize_file(path, left);
     machine::Machine machine(image::open_image(path), {});
     ++opened;
-    for (const machine::FactInfo& info : machine::all_facts()) {
+    for (const machine::FactInfo& info : machine.facts()) {
       const Fact& fact = machine.fact(info.id);
       if (!fact.value || info.id == FactId::direct_map) continue;
       EXPECT_EQ(*fact.value, machine::parse(whole.truth().at(info.name), info.form)) << explain(fact);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "arch/x86_64/paging.h"
 #include "image/open.h"
 #include "machine/address_space.h"
 #include "matrix/subject.h"
@@ -30,7 +31,8 @@ class WalkTest : public testing::Test {
     built_->write(directory_.file("image"));
     image_ = image::open_image(directory_.file("image"));
     const MachineLine& machine = built_->kernel().description().machine;
-    return {*image_, PhysAddr{built_->kernel().root()}, {machine.levels, machine.sme_mask}};
+    return {*image_, PhysAddr{built_->kernel().root()},
+            arch::x86_64::make_paging(machine.levels, machine.sme_mask)};
   }
   const Kernel& kernel() const { return built_->kernel(); }
 

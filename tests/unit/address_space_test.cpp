@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "arch/arm64/paging.h"
+#include "arch/x86_64/paging.h"
 #include "base/error.h"
 #include "images/page_tables.h"
 #include "unit/bytes.h"
@@ -11,9 +13,8 @@
 namespace kvista::machine {
 namespace {
 
-using arch::x86_64::EntryKind;
-using arch::x86_64::index_at;
-using arch::x86_64::Paging;
+using arch::EntryKind;
+using arch::Paging;
 using test::PageTables;
 using test::PhysicalMemory;
 using test::TestImage;
@@ -30,7 +31,7 @@ constexpr uint64_t kText = 0xffffffff81000000;
 // A machine of 16 MiB whose tables are built from 4 KiB on.
 struct Tables {
   explicit Tables(unsigned levels = 4, uint64_t sme_mask = 0)
-      : paging{levels, sme_mask},
+      : paging(arch::x86_64::make_paging(levels, sme_mask)),
         tables(memory, kRoot, levels, sme_mask, [this] { return next += 0x1000; }) {}
 
   AddressSpace space() const { return {image, PhysAddr{kRoot}, paging}; }
@@ -63,7 +64,7 @@ TEST(Walk, GoesThroughAllLevelsToASmallPage) {
     EXPECT_EQ(walk.page_size, 0x1000U);
     ASSERT_EQ(walk.steps.size(), levels);
     EXPECT_EQ(walk.steps.front().level, levels);
-    EXPECT_EQ(walk.steps.front().entry_at, PhysAddr{kRoot + index_at(VirtAddr{virt}, levels) * 8});
+    EXPECT_EQ(walk.steps.front().entry_at, PhysAddr{kRoot + t.paging.index_at(VirtAddr{virt}, levels) * 8});
     EXPECT_EQ(walk.steps.front().entry.kind, EntryKind::table);
     EXPECT_EQ(walk.steps.back().level, 1U);
     EXPECT_EQ(walk.steps.back().entry.kind, EntryKind::leaf);
@@ -88,7 +89,7 @@ TEST(Walk, TakesTheEncryptionMaskOutOfEveryEntry) {
   Tables t(5, uint64_t{1} << 51);
   t.tables.map_page(kDirect5 + 0x5000, 0x5000, 1);
   EXPECT_EQ(t.space().walk(VirtAddr{kDirect5 + 0x5001}).phys, PhysAddr{0x5001});
-  const AddressSpace unaware(t.image, PhysAddr{kRoot}, {5, 0});
+  const AddressSpace unaware(t.image, PhysAddr{kRoot}, arch::x86_64::make_paging(5));
   EXPECT_EQ(unaware.walk(VirtAddr{kDirect5 + 0x5001}).end, WalkEnd::table_missing);
 }
 
@@ -315,6 +316,62 @@ TEST(ForEachPage, VisitsPagesAsLargeAsTheyAreMappedInOrder) {
   });
   EXPECT_EQ(flat(pages), (std::vector<uint64_t>{kDirect4, 0x8000, 0x1000, kDirect4 + kGiB, 3 * kGiB, kGiB,
                                                 kText, 0x400000, kMiB2}));
+}
+
+// --- arm64: the kernel's root maps the upper addresses alone, and its top table may be a part of a page ---
+
+constexpr uint64_t kArmTable = 3;
+constexpr uint64_t kArmPage = 0x68000000000413;
+constexpr uint64_t kArmBlock = 0x68000000000411;
+
+// 52 bits of address and 4 KiB pages: five levels, the top one with 16 entries.
+struct ArmTables {
+  ArmTables() {
+    const std::array<uint64_t, 4> tables = {kRoot + 15 * 8, 0x2000, 0x3000,
+                                            0x4000};  // of the last 16th, then its first entries
+    for (size_t i = 0; i < tables.size(); ++i) memory.put64(tables.at(i), (0x2000 + 0x1000 * i) | kArmTable);
+    memory.put64(0x5000 + 3 * 8, 0x7000 | kArmPage);
+    memory.put64(0x5000 + 4 * 8, 0x8000 | kArmPage);
+    memory.put64(0x4000 + 8, 0x200000 | kArmBlock);
+  }
+  AddressSpace space() const { return {image, PhysAddr{kRoot}, *arch::arm64::make_paging(4096, 52)}; }
+
+  static constexpr uint64_t kBase = 0xffff000000000000;
+  PhysicalMemory memory;
+  TestImage image{memory, {{PhysAddr{0}, kRamSize}}};
+};
+
+TEST(Arm64Walk, GoesThroughAllLevels) {
+  const ArmTables t;
+  const Walk walk = t.space().walk(VirtAddr{ArmTables::kBase + 0x3123});
+  EXPECT_EQ(walk.end, WalkEnd::mapped);
+  EXPECT_EQ(walk.phys, PhysAddr{0x7123});
+  ASSERT_EQ(walk.steps.size(), 5U);
+  EXPECT_EQ(walk.steps.front().entry_at, PhysAddr{kRoot + 15 * 8});
+  EXPECT_EQ(t.space().walk(VirtAddr{ArmTables::kBase + 0x2fffff}).phys, PhysAddr{0x2fffff});
+  EXPECT_EQ(t.space().walk(VirtAddr{ArmTables::kBase + 0x5000}).end, WalkEnd::not_mapped);
+}
+
+TEST(Arm64Walk, IgnoresATagAndNoPoison) {
+  const ArmTables t;
+  EXPECT_EQ(t.space().walk(VirtAddr{0xf3ff000000003123}).phys, PhysAddr{0x7123});
+  for (const uint64_t bad : {uint64_t{0xdeff000000003123}, uint64_t{0x3123}, uint64_t{0xffef000000003123}})
+    EXPECT_EQ(t.space().walk(VirtAddr{bad}).end, WalkEnd::not_canonical) << std::hex << bad;
+}
+
+TEST(Arm64Mappings, AreThoseOfTheUpperHalf) {
+  const ArmTables t;
+  const uint64_t base = ArmTables::kBase;
+  EXPECT_EQ(flat(t.space().mappings(everything(0))),
+            (std::vector<uint64_t>{base + 0x3000, 0x7000, 0x2000, base + 0x200000, 0x200000, kMiB2}));
+  EXPECT_THAT(t.space().mappings({VirtAddr{0}, VirtAddr{base - 1}}), IsEmpty());
+}
+
+TEST(Arm64Tables, AreVisitedWithTheirSizes) {
+  const ArmTables t;
+  std::vector<uint64_t> sizes;
+  t.space().for_each_table([&](PhysRange table) { sizes.push_back(table.size); });
+  EXPECT_EQ(sizes, (std::vector<uint64_t>{128, 4096, 4096, 4096, 4096}));
 }
 
 }  // namespace

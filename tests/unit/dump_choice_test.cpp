@@ -128,7 +128,7 @@ TEST_F(Choices, KeepPageTablesWhateverTheirStructPagesSay) {
   {
     const kernel::Session session = open(source_path_);
     std::vector<PhysAddr> tables;
-    session.space().for_each_table([&](PhysAddr at) { tables.push_back(at); });
+    session.space().for_each_table([&](PhysRange one) { tables.push_back(one.start); });
     ASSERT_GE(tables.size(), 4U);
     table = tables.back().value / kPageSize;
   }

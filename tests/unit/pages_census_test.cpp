@@ -362,9 +362,18 @@ TEST(FreeCheck, Different) {
   EXPECT_EQ(check.free_lists, std::optional<uint64_t>(64 + 1024 - 1));
 }
 
+// As arm64's note is: the array of nodes is found by the kernel's own symbols.
+TEST(FreeCheck, FindsNodesThatTheNoteDoesNotName) {
+  Opened opened(
+      "pages 0x400-0x43f class=buddy order=3\nnote omit SYMBOL(node_data)\nnote omit LENGTH(node_data)\n"
+      "symbols omit contig_page_data\n");
+  const pages::FreeCheck check = opened.census().free_check;
+  EXPECT_EQ(check.free_lists, std::optional<uint64_t>(64)) << check.why_not;
+}
+
 TEST(FreeCheck, CannotBeRead) {
   const std::vector<std::pair<const char*, const char*>> kDamage = {
-      {"note omit SYMBOL(node_data)\nsymbols omit contig_page_data\n", "contig_page_data"},
+      {"note omit SYMBOL(node_data)\nsymbols omit contig_page_data node_data\n", "contig_page_data"},
       {"note set SYMBOL(node_data)=1234\n", "node_data is not in the image"},
       {"note omit SIZE(pglist_data)\n", "SIZE(pglist_data)"},
       {"note set SIZE(zone)=99999999999\n", "SIZE(zone)"},

@@ -7,8 +7,8 @@
 namespace kvista::arch::x86_64 {
 namespace {
 
-constexpr Paging kFour{4, 0};
-constexpr Paging kFive{5, 0};
+const Paging kFour = make_paging(4);
+const Paging kFive = make_paging(5);
 constexpr uint64_t kTableFlags = 0x067;  // PRESENT RW USER ACCESSED DIRTY
 constexpr uint64_t kNoExecute = uint64_t{1} << 63;
 
@@ -53,7 +53,7 @@ TEST(Paging, TopLevelsHaveNoLargePages) {
 
 TEST(Paging, TheEncryptionMaskIsNoPartOfAnAddress) {
   const uint64_t mask = uint64_t{1} << 47;
-  const Paging sme{4, mask};
+  const Paging sme = make_paging(4, mask);
   EXPECT_EQ(decode_entry(0x12345000 | mask | kTableFlags, 3, sme).target, PhysAddr{0x12345000});
   EXPECT_EQ(decode_entry(0x12345000 | mask | 0x163, 1, sme).target, PhysAddr{0x12345000});
   EXPECT_EQ(decode_entry(0x12345000 | mask | 0x163, 1, kFour).target, PhysAddr{0x12345000 | mask});
@@ -73,7 +73,7 @@ TEST(Paging, ProtNoneEntriesHoldTheirFrameInverted) {
 }
 
 TEST(Paging, ProtNoneEntriesLoseTheEncryptionMaskAfterInversion) {
-  const Paging sme{4, uint64_t{1} << 47};
+  const Paging sme = make_paging(4, uint64_t{1} << 47);
   const uint64_t inverted = ~uint64_t{0x12345000} & 0x000ffffffffff000;
   EXPECT_EQ(decode_entry(inverted | 0x100, 1, sme).target, PhysAddr{0x12345000});
 }
@@ -104,43 +104,46 @@ TEST(Paging, SwapFlagsDoNotDisturbTheFields) {
   EXPECT_EQ(entry.swap_offset, 0xabcdefU);
 }
 
-TEST(Paging, LevelsHaveTheirShiftsSizesAndIndices) {
-  EXPECT_EQ(level_shift(1), 12U);
-  EXPECT_EQ(level_shift(5), 48U);
-  EXPECT_EQ(level_size(2), uint64_t{2} << 20);
-  EXPECT_EQ(level_size(3), uint64_t{1} << 30);
+TEST(Paging, LevelsHaveTheirSizesAndIndices) {
+  EXPECT_EQ(kFive.page_shift(), 12U);
+  EXPECT_EQ(kFour.address_bits(), 48U);
+  EXPECT_EQ(kFive.address_bits(), 57U);
+  EXPECT_EQ(kFive.entry_size(5), uint64_t{1} << 48);
+  EXPECT_EQ(kFour.entry_size(2), uint64_t{2} << 20);
+  EXPECT_EQ(kFour.entry_size(3), uint64_t{1} << 30);
+  EXPECT_EQ(kFour.table_bytes(4), kPageSize);
   const VirtAddr address{0xff11'2233'4455'6789};
-  EXPECT_EQ(index_at(address, 1), 0x156U);
-  EXPECT_EQ(index_at(address, 2), 0x22U);
-  EXPECT_EQ(index_at(address, 5), 0x111U);
-  EXPECT_EQ(index_at(VirtAddr{UINT64_MAX}, 5), 511U);
+  EXPECT_EQ(kFive.index_at(address, 1), 0x156U);
+  EXPECT_EQ(kFive.index_at(address, 2), 0x22U);
+  EXPECT_EQ(kFive.index_at(address, 5), 0x111U);
+  EXPECT_EQ(kFive.index_at(VirtAddr{UINT64_MAX}, 5), 511U);
 }
 
 TEST(Paging, NamesLevelsAsTheKernelDoes) {
-  EXPECT_STREQ(level_name(5, 5), "PGD");
-  EXPECT_STREQ(level_name(4, 5), "P4D");
-  EXPECT_STREQ(level_name(4, 4), "PGD");
-  EXPECT_STREQ(level_name(3, 4), "PUD");
-  EXPECT_STREQ(level_name(2, 4), "PMD");
-  EXPECT_STREQ(level_name(1, 4), "PTE");
+  EXPECT_STREQ(kFive.level_name(5), "PGD");
+  EXPECT_STREQ(kFive.level_name(4), "P4D");
+  EXPECT_STREQ(kFour.level_name(4), "PGD");
+  EXPECT_STREQ(kFour.level_name(3), "PUD");
+  EXPECT_STREQ(kFour.level_name(2), "PMD");
+  EXPECT_STREQ(kFour.level_name(1), "PTE");
 }
 
 TEST(Paging, KnowsCanonicalAddressesOfFourLevels) {
   for (const uint64_t good :
        {uint64_t{0}, uint64_t{0x7fff'ffff'ffff}, uint64_t{0xffff'8000'0000'0000}, UINT64_MAX})
-    EXPECT_TRUE(is_canonical(VirtAddr{good}, 4)) << std::hex << good;
+    EXPECT_TRUE(kFour.is_canonical(VirtAddr{good})) << std::hex << good;
   for (const uint64_t bad :
        {uint64_t{0x8000'0000'0000}, uint64_t{0xffff'7fff'ffff'ffff}, uint64_t{0xff11'0000'0000'0000}})
-    EXPECT_FALSE(is_canonical(VirtAddr{bad}, 4)) << std::hex << bad;
+    EXPECT_FALSE(kFour.is_canonical(VirtAddr{bad})) << std::hex << bad;
 }
 
 TEST(Paging, KnowsCanonicalAddressesOfFiveLevels) {
   for (const uint64_t good :
        {uint64_t{0}, uint64_t{0x00ff'ffff'ffff'ffff}, uint64_t{0xff00'0000'0000'0000}, UINT64_MAX})
-    EXPECT_TRUE(is_canonical(VirtAddr{good}, 5)) << std::hex << good;
+    EXPECT_TRUE(kFive.is_canonical(VirtAddr{good})) << std::hex << good;
   for (const uint64_t bad :
        {uint64_t{0x0100'0000'0000'0000}, uint64_t{0xfeff'ffff'ffff'ffff}, uint64_t{1} << 63})
-    EXPECT_FALSE(is_canonical(VirtAddr{bad}, 5)) << std::hex << bad;
+    EXPECT_FALSE(kFive.is_canonical(VirtAddr{bad})) << std::hex << bad;
 }
 
 TEST(Paging, SpellsFlags) {
@@ -159,7 +162,7 @@ TEST(Layout, DocumentsBothNumbersOfLevels) {
     EXPECT_EQ(layout.levels, levels);
     EXPECT_LT(layout.page_offset + layout.direct_map_size, layout.vmalloc) << "areas do not overlap";
     EXPECT_LT(layout.vmalloc + layout.vmalloc_size, layout.vmemmap);
-    EXPECT_TRUE(is_canonical(layout.page_offset, levels));
+    EXPECT_TRUE(make_paging(levels).is_canonical(layout.page_offset));
   }
 }
 

@@ -10,6 +10,7 @@ constexpr uint64_t kLarge = 1ULL << 7;     // _PAGE_PSE, at levels 2 and 3
 constexpr uint64_t kProtNone = 1ULL << 8;  // _PAGE_PROTNONE: the global bit of an entry that is not present
 constexpr uint64_t kFrameMask = 0x000ffffffffff000ULL;
 constexpr unsigned kMaxLeafLevel = 3;
+constexpr unsigned kIndexBits = 9;
 
 struct Flag {
   unsigned bit;
@@ -20,21 +21,16 @@ constexpr std::array kFlags = {Flag{0, "PRESENT"}, Flag{1, "RW"},       Flag{2, 
                                Flag{8, "GLOBAL"},  Flag{63, "NX"}};
 
 uint64_t leaf_mask(unsigned level) {
-  return kFrameMask & ~(level_size(level) - 1);
+  return kFrameMask & ~((uint64_t{1} << (kPageShift + kIndexBits * (level - 1))) - 1);
 }
 
 }  // namespace
 
-const char* level_name(unsigned level, unsigned levels) {
-  if (level == levels) return "PGD";
-  constexpr std::array kNames = {"", "PTE", "PMD", "PUD", "P4D"};
-  return level < kNames.size() ? kNames.at(level) : "";
-}
-
-bool is_canonical(VirtAddr address, unsigned levels) {
-  const unsigned bits = level_shift(levels) + 9;
-  const auto extended = static_cast<int64_t>(address.value << (64 - bits)) >> (64 - bits);
-  return static_cast<uint64_t>(extended) == address.value;
+Paging make_paging(unsigned levels, uint64_t sme_mask) {
+  Paging paging{&kFormat, levels, {}, sme_mask};
+  for (unsigned level = 1; level <= levels + 1; ++level)
+    paging.shifts.at(level) = static_cast<uint8_t>(kPageShift + kIndexBits * (level - 1));
+  return paging;
 }
 
 Entry decode_entry(uint64_t raw, unsigned level, const Paging& paging) {
@@ -42,14 +38,14 @@ Entry decode_entry(uint64_t raw, unsigned level, const Paging& paging) {
   const bool can_be_leaf = level <= kMaxLeafLevel;
   const bool leaf = level == 1 || (can_be_leaf && (raw & kLarge) != 0);
   if ((raw & kPresent) != 0) {
-    const uint64_t plain = raw & ~paging.sme_mask;
+    const uint64_t plain = raw & ~paging.mask;
     if (leaf) return {EntryKind::leaf, PhysAddr{plain & leaf_mask(level)}};
     return {EntryKind::table, PhysAddr{plain & kFrameMask}};
   }
   if (!can_be_leaf) return {};
   if ((raw & kProtNone) != 0) {
     // __pte_needs_invert(): every entry that is not present and not empty.
-    return {EntryKind::prot_none, PhysAddr{~raw & ~paging.sme_mask & leaf_mask(level)}};
+    return {EntryKind::prot_none, PhysAddr{~raw & ~paging.mask & leaf_mask(level)}};
   }
   // pgtable_64.h: type in bits 59-63, the inverted offset in bits 9-58.
   return {EntryKind::swap, {}, raw >> 59, ~raw << 5 >> 14};

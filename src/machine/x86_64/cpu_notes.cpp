@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "arch/x86_64/layout.h"
+#include "arch/x86_64/paging.h"
 #include "arch/x86_64/qemu_cpu.h"
 #include "base/error.h"
-#include "machine/probes.h"
+#include "machine/x86_64/probes.h"
 
-namespace kvista::machine {
+namespace kvista::machine::x86_64 {
 namespace {
 
 namespace x86 = arch::x86_64;
@@ -27,7 +28,7 @@ struct RunningCpu {
 struct ProvenTables {
   size_t cpu = 0;
   PhysAddr root;
-  x86::Paging paging;
+  arch::Paging paging;
   uint64_t phys_base = 0;
 };
 
@@ -59,11 +60,11 @@ std::optional<ProvenTables> prove(Machine& machine, const RunningCpu& cpu, VirtA
                                   std::string_view release) {
   for (const PhysAddr root : {cpu.state.root(), cpu.state.kernel_half()}) {
     for (const uint64_t mask : possible_masks(machine.note())) {
-      const x86::Paging paging{cpu.state.levels(), mask};
+      const arch::Paging paging = x86::make_paging(cpu.state.levels(), mask);
       const Walk walk = AddressSpace(machine.image(), root, paging).walk(init_uts_ns);
       if (walk.end != WalkEnd::mapped) continue;
       const uint64_t base = walk.phys.value - (init_uts_ns - x86::kKernelMap);
-      const auto uts = read_utsname(machine, base);
+      const auto uts = read_utsname(machine, image_offset(base));
       if (uts && uts->release == release) return ProvenTables{cpu.number, root, paging, base};
     }
   }
@@ -152,4 +153,4 @@ void add_cpu_note_probes(ArchProbes& all) {
   all.probes.insert(all.probes.end(), kProbes.begin(), kProbes.end());
 }
 
-}  // namespace kvista::machine
+}  // namespace kvista::machine::x86_64

@@ -5,11 +5,12 @@
 #include <array>
 
 #include "arch/x86_64/layout.h"
+#include "arch/x86_64/paging.h"
 #include "base/error.h"
 #include "machine/kernel_config.h"
-#include "machine/probes.h"
+#include "machine/x86_64/probes.h"
 
-namespace kvista::machine {
+namespace kvista::machine::x86_64 {
 namespace {
 
 namespace x86 = arch::x86_64;
@@ -130,4 +131,4 @@ void add_config_probes(ArchProbes& all) {
   all.probes.insert(all.probes.end(), kProbes.begin(), kProbes.end());
 }
 
-}  // namespace kvista::machine
+}  // namespace kvista::machine::x86_64

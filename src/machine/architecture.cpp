@@ -1,0 +1,55 @@
+#include "machine/architecture.h"
+
+#include <algorithm>
+
+#include "arch/arm64/layout.h"
+#include "arch/x86_64/layout.h"
+#include "machine/arm64/probes.h"
+#include "machine/machine.h"
+#include "machine/x86_64/probes.h"
+
+namespace kvista::machine {
+namespace {
+
+constexpr std::array<std::string_view, 2> kX86Roots = {"init_top_pgt", "swapper_pg_dir"};
+constexpr std::array<std::string_view, 2> kX86Keys = {"SYMBOL(init_top_pgt)", "SYMBOL(init_level4_pgt)"};
+constexpr std::array<std::string_view, 1> kArm64Roots = {"swapper_pg_dir"};
+constexpr std::array<std::string_view, 2> kArm64Keys = {"NUMBER(kimage_voffset)", "NUMBER(PHYS_OFFSET)"};
+
+const std::array kArchitectures = {
+    Architecture{"x86_64", "x86_64", arch::x86_64::kElfMachine, ByteOrder::little,
+                 arch::x86_64::kPhysicalBits, true, kX86Keys, arch::x86_64::kPhysicalAlign, FactId::phys_base,
+                 arch::x86_64::kPhysicalAlign, x86_64::image_offset, x86_64::noted_phys_base,
+                 x86_64::is_of_image, kX86Roots, x86_64::possible_pagings, x86_64::paging, x86_64::probes},
+    Architecture{"arm64", "aarch64", arch::arm64::kElfMachine, ByteOrder::little, arch::arm64::kPhysicalBits,
+                 false, kArm64Keys, arch::arm64::kKaslrAlign, FactId::kimage_voffset,
+                 arch::arm64::kImageAlign, arm64::image_offset, arm64::noted_kimage_voffset,
+                 arm64::is_of_image, kArm64Roots, arm64::possible_pagings, arm64::paging, arm64::probes},
+};
+
+}  // namespace
+
+std::span<const Architecture> architectures() {
+  return kArchitectures;
+}
+
+const Architecture* architecture_of_elf(uint16_t elf_machine) {
+  const auto* at = std::find_if(kArchitectures.begin(), kArchitectures.end(),
+                                [&](const Architecture& one) { return one.elf_machine == elf_machine; });
+  return at == kArchitectures.end() ? nullptr : at;
+}
+
+bool has_key(const vmcoreinfo::VmcoreInfo& note, std::string_view key) {
+  const size_t open = key.find('(');
+  const std::string_view name = key.substr(open + 1, key.size() - open - 2);
+  return key.starts_with("NUMBER") ? note.number(name).has_value() : note.symbol(name).has_value();
+}
+
+const Architecture* architecture_of_note(const vmcoreinfo::VmcoreInfo& note) {
+  for (const Architecture& one : kArchitectures)
+    for (const std::string_view key : one.note_keys)
+      if (has_key(note, key)) return &one;
+  return nullptr;
+}
+
+}  // namespace kvista::machine
