@@ -8,8 +8,8 @@
 
 namespace kvista::cli {
 
-/// Runs the command that `words` (without the program's name) say, prints its report or what is wrong, and
+/// Runs the command that `given` (without the program's name) say, prints its report or what is wrong, and
 /// returns the exit status. `opened` is what the shell has open, or null.
-int run_command_line(const std::vector<std::string>& words, const Opened* opened);
+int run_command_line(const std::vector<std::string>& given, const Opened* opened);
 
 }  // namespace kvista::cli

@@ -64,7 +64,8 @@ TEST(Walk, GoesThroughAllLevelsToASmallPage) {
     EXPECT_EQ(walk.page_size, 0x1000U);
     ASSERT_EQ(walk.steps.size(), levels);
     EXPECT_EQ(walk.steps.front().level, levels);
-    EXPECT_EQ(walk.steps.front().entry_at, PhysAddr{kRoot + t.paging.index_at(VirtAddr{virt}, levels) * 8});
+    EXPECT_EQ(walk.steps.front().entry_at,
+              PhysAddr{kRoot + uint64_t{t.paging.index_at(VirtAddr{virt}, levels)} * 8});
     EXPECT_EQ(walk.steps.front().entry.kind, EntryKind::table);
     EXPECT_EQ(walk.steps.back().level, 1U);
     EXPECT_EQ(walk.steps.back().entry.kind, EntryKind::leaf);
@@ -320,6 +321,7 @@ TEST(ForEachPage, VisitsPagesAsLargeAsTheyAreMappedInOrder) {
 
 // --- arm64: the kernel's root maps the upper addresses alone, and its top table may be a part of a page ---
 
+constexpr uint64_t kLastOf16 = 15 * sizeof(uint64_t);  // where the last entry of the top table is
 constexpr uint64_t kArmTable = 3;
 constexpr uint64_t kArmPage = 0x68000000000413;
 constexpr uint64_t kArmBlock = 0x68000000000411;
@@ -327,7 +329,7 @@ constexpr uint64_t kArmBlock = 0x68000000000411;
 // 52 bits of address and 4 KiB pages: five levels, the top one with 16 entries.
 struct ArmTables {
   ArmTables() {
-    const std::array<uint64_t, 4> tables = {kRoot + 15 * 8, 0x2000, 0x3000,
+    const std::array<uint64_t, 4> tables = {kRoot + kLastOf16, 0x2000, 0x3000,
                                             0x4000};  // of the last 16th, then its first entries
     for (size_t i = 0; i < tables.size(); ++i) memory.put64(tables.at(i), (0x2000 + 0x1000 * i) | kArmTable);
     memory.put64(0x5000 + 3 * 8, 0x7000 | kArmPage);
@@ -347,7 +349,7 @@ TEST(Arm64Walk, GoesThroughAllLevels) {
   EXPECT_EQ(walk.end, WalkEnd::mapped);
   EXPECT_EQ(walk.phys, PhysAddr{0x7123});
   ASSERT_EQ(walk.steps.size(), 5U);
-  EXPECT_EQ(walk.steps.front().entry_at, PhysAddr{kRoot + 15 * 8});
+  EXPECT_EQ(walk.steps.front().entry_at, PhysAddr{kRoot + kLastOf16});
   EXPECT_EQ(t.space().walk(VirtAddr{ArmTables::kBase + 0x2fffff}).phys, PhysAddr{0x2fffff});
   EXPECT_EQ(t.space().walk(VirtAddr{ArmTables::kBase + 0x5000}).end, WalkEnd::not_mapped);
 }

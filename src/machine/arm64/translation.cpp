@@ -42,6 +42,7 @@ std::optional<bool> check_page_size(Machine& machine, const FactValue& value) {
   if (!arch::arm64::make_paging(size, kAddressBits.front())) return false;
   if (!root) return std::nullopt;
   std::vector<arch::Paging> pagings;
+  pagings.reserve(kAddressBits.size());
   for (const uint64_t bits : kAddressBits) pagings.push_back(*arch::arm64::make_paging(size, bits));
   return any_walk_holds(machine, PhysAddr{*root}, pagings);
 }
