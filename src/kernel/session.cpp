@@ -168,8 +168,9 @@ void Session::fail(VirtAddr address, size_t size, const machine::VirtRead& read,
   const std::string name = to_text(what);
   const std::string subject = name.empty() ? fmt::format("{} byte{}", size, size == 1 ? "" : "s") : name;
   const std::string place = bad == address ? "" : fmt::format(": {:#x}", bad.value);
-  throw FaultError(fmt::format("{} at {:#x} cannot be read{}{} {}", subject, address.value, place,
-                               place.empty() ? ": it is" : " is", why),
+  const bool is_sentence = read.end == machine::WalkEnd::table_missing;  // "a page table is not in the image"
+  const char* const verb = is_sentence ? ":" : place.empty() ? ": it is" : " is";
+  throw FaultError(fmt::format("{} at {:#x} cannot be read{}{} {}", subject, address.value, place, verb, why),
                    bad, read.end, read.state);
 }
 
