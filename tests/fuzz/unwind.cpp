@@ -59,6 +59,12 @@ UnwindInput read_head(Cursor& cursor) {
   return head;
 }
 
+// Where nothing is on a stack, the pointer is behind its last word; where it is used up, in the page below.
+bool belongs_to(const unwind::Stack& stack, VirtAddr sp) {
+  constexpr uint64_t kInPage = 4095;
+  return stack.contains(sp) || stack.contains(sp - 8) || stack.contains(VirtAddr{(sp.value | kInPage) + 1});
+}
+
 }  // namespace
 
 bool unwind(Input input) {
@@ -77,9 +83,8 @@ bool unwind(Input input) {
   const unwind::Trace trace = unwind::unwind(target, stacks, start);
   require(trace.frames.size() <= kMostFrames, "a stack has an end");
   require(trace.end == unwind::End::complete || !trace.fault.empty(), "what is not followed has a reason");
-  // Where nothing is on a stack, the pointer is behind its last word.
   for (const unwind::Frame& frame : trace.frames)
-    require(frame.stack == nullptr || frame.stack->contains(frame.sp) || frame.stack->contains(frame.sp - 8),
+    require(frame.stack == nullptr || belongs_to(*frame.stack, frame.sp),
             "a frame is on the stack that it names");
   return trace.end == unwind::End::complete;
 }
