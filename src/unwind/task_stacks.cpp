@@ -22,12 +22,9 @@ std::optional<VirtAddr> place_of_new_tasks(const Session& session) {
   return place ? place : place_of(session, "ret_from_fork");
 }
 
-// Before anything is read that has the shape of another architecture's.
-void need_stacks(const Session& session) {
-  const auto& architecture = session.with_machine(
+const machine::Architecture& architecture_of(const Session& session) {
+  return session.with_machine(
       [](machine::Machine& machine) -> const machine::Architecture& { return machine.architecture(); });
-  if (!architecture.follows_stacks)
-    throw Unsupported(fmt::format("stacks of {} are not followed yet", architecture.name));
 }
 
 bool is_on(const std::vector<Stack>& stacks, VirtAddr sp) {
@@ -54,6 +51,7 @@ const char* describe(Origin origin) {
 
 TaskStacks::TaskStacks(const Session& session)
     : session_(session),
+      architecture_(architecture_of(session)),
       target_(session),
       stacks_(session),
       registers_(read_cpu_registers(session)),
@@ -116,7 +114,9 @@ Start TaskStacks::of_switched_out(const Value& task) const {
 }
 
 void TaskStacks::follow(const Value& task, TaskStack& found) {
-  need_stacks(session_);
+  // Before anything is read that has the shape of another architecture's.
+  if (!architecture_.follows_stacks)
+    throw Unsupported(fmt::format("stacks of {} are not followed yet", architecture_.name));
   if (task["stack"].number() == 0) {  // 68f24b08ee89 (4.9): as soon as it has ended
     const bool has_ended = task["exit_state"].number() != 0;
     found.trace.end = has_ended ? End::complete : End::damaged;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernel/tasks.h"
+#include "machine/architecture.h"
 #include "unwind/cpu_registers.h"
 #include "unwind/kernel_stacks.h"
 #include "unwind/kernel_target.h"
@@ -65,6 +66,7 @@ class TaskStacks {
   Start of_switched_out(const Value& task) const;
 
   const kernel::Session& session_;
+  const machine::Architecture& architecture_;
   KernelTarget target_;
   KernelStacks stacks_;
   std::map<unsigned, CpuRegisters> registers_;

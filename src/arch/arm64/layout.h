@@ -9,7 +9,6 @@ namespace kvista::arch::arm64 {
 
 inline constexpr uint16_t kElfMachine = 183;                // EM_AARCH64
 inline constexpr unsigned kPhysicalBits = 52;               ///< of a physical address, at most
-inline constexpr uint64_t kMaxCpus = 4096;                  ///< NR_CPUS, at most (arch/arm64/Kconfig)
 inline constexpr uint64_t kImageAlign = uint64_t{2} << 20;  ///< MIN_KIMG_ALIGN: of where the image is loaded
 /// EFI_KIMG_ALIGN: KASLR moves virtual addresses with the physical ones within kImageAlign.
 inline constexpr uint64_t kKaslrAlign = uint64_t{64} << 10;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "base/address.h"
 
@@ -15,12 +14,6 @@ inline constexpr uint16_t kElfMachine = 62;    // EM_X86_64
 /// Where the kernel image is mapped: __START_KERNEL_map.
 inline constexpr VirtAddr kKernelMap{0xffffffff80000000};
 
-/// Where an address of the kernel mapping is in physical memory, by the kernel's phys_base; nothing for an
-/// address below the mapping.
-constexpr std::optional<PhysAddr> kernel_map_phys(VirtAddr address, uint64_t phys_base) {
-  if (address < kKernelMap) return std::nullopt;
-  return PhysAddr{address.value - kKernelMap.value + phys_base};
-}
 /// Where the image is linked to start: __START_KERNEL with the default CONFIG_PHYSICAL_START of 16 MiB.
 inline constexpr VirtAddr kLinkedText{0xffffffff81000000};
 /// CONFIG_PHYSICAL_ALIGN: the kernel is loaded at a multiple of it.
