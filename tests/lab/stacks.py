@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import kvista
 
@@ -18,16 +19,25 @@ MOST_OF_PROC = 64
 """Frames that /proc/PID/stack has at most."""
 
 
+def frame_of(line: str) -> Place:
+    """What a line says."""
+    place = PLACE.search(line)
+    return (place["function"], int(place["offset"], 16)) if place else (line, 0)
+
+
 def of_proc(text: str) -> Stacks:
     """What COMMAND printed."""
     stacks: Stacks = {}
     for line in text.splitlines():
         file, _, frame = line.partition(":")
-        place = PLACE.search(frame)
-        stacks.setdefault(int(file.split("/")[4]), []).append(
-            (place["function"], int(place["offset"], 16)) if place else (frame, 0)
-        )
+        stacks.setdefault(int(file.split("/")[4]), []).append(frame_of(frame))
     return stacks
+
+
+def of_files(files: Mapping[str, str]) -> Stacks:
+    """What a snapshot of /proc has of them, by the paths of its files."""
+    found = {path: text for path, text in files.items() if path.endswith("/stack") and text}
+    return {int(path.split("/")[2]): [frame_of(line) for line in text.splitlines()] for path, text in found.items()}
 
 
 def scheduler_text(kallsyms: str) -> list[range]:

@@ -125,10 +125,13 @@ struct visit {
 };
 
 static void add_thread(const char *name, void *context) {
+	static const char *const files[] = {"stat", "stack"};
 	const struct visit *visit = context;
 	char path[600];
-	snprintf(path, sizeof path, "%s/task/%s/stat", visit->process, name);
-	add_file(visit->text, visit->proc, path);
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		snprintf(path, sizeof path, "%s/task/%s/%s", visit->process, name, files[i]);
+		add_file(visit->text, visit->proc, path);
+	}
 }
 
 static void add_process(const char *name, void *context) {
