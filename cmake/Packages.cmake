@@ -39,10 +39,14 @@ set(about "kvista reads a Linux kernel's memory - running, crashed, or saved in
 a dump - and understands it from what that memory itself carries.
 It needs no debuginfo.")
 set(soname_package libkvista${PROJECT_VERSION_MAJOR})
+# What is loaded when it is needed, which the linker does not know (src/disasm/capstone.h).
+file(STRINGS ${where_capstone/capstone.h}/capstone/capstone.h capstone_major REGEX "define CS_API_MAJOR [0-9]+")
+string(REGEX REPLACE ".*CS_API_MAJOR ([0-9]+).*" "\\1" capstone_major "${capstone_major}")
 kvista_package(kvista kvista utils "look into a Linux kernel's memory without debuginfo"
   "${about} It counts memory by its use and tells how large a
 dump would be, prints the log of a kernel that crashed, and shows where
-each detail of the machine comes from.")
+each detail of the machine comes from."
+  "libcapstone${capstone_major}")
 kvista_package(libkvista ${soname_package} libs "library that reads a Linux kernel's memory"
   "${about} This is its library.")
 kvista_package(libkvista-dev libkvista-dev libdevel "library that reads a Linux kernel's memory - development"

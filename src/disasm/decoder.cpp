@@ -1,6 +1,5 @@
 #include "disasm/decoder.h"
 
-#include <capstone/capstone.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "disasm/capstone.h"
 #include "disasm/x86_64_more.h"
 
 namespace kvista::disasm {
@@ -84,14 +84,14 @@ const Architecture& architecture_of(uint16_t elf_machine) {
   if (elf_machine == 0) return kArchitectures.front();
   if (found == kArchitectures.end())
     throw Unsupported(fmt::format("code of ELF machine {} cannot be disassembled", elf_machine));
-  if (!found->is_known || !cs_support(found->arch))
+  if (!found->is_known || !capstone().support(found->arch))
     throw Unsupported(fmt::format("code of {} cannot be disassembled", found->name));
   return *found;
 }
 
 bool is_in_group(csh handle, const cs_insn& insn, std::initializer_list<unsigned> groups) {
   return std::any_of(groups.begin(), groups.end(),
-                     [&](unsigned group) { return cs_insn_group(handle, &insn, group); });
+                     [&](unsigned group) { return capstone().insn_group(handle, &insn, group); });
 }
 
 }  // namespace
@@ -102,23 +102,25 @@ bool Instruction::is_bad() const {
 
 struct Decoder::Handle {
   const Architecture& architecture;
-  csh capstone = 0;
+  const Capstone& library = capstone();
+  csh handle = 0;
   cs_insn* insn = nullptr;
 
   Handle(uint16_t elf_machine, ByteOrder order) : architecture(architecture_of(elf_machine)) {
     const unsigned big = order == ByteOrder::big ? static_cast<unsigned>(CS_MODE_BIG_ENDIAN) : 0;
-    const cs_err error = cs_open(architecture.arch, static_cast<cs_mode>(architecture.mode | big), &capstone);
+    const cs_err error =
+        library.open(architecture.arch, static_cast<cs_mode>(architecture.mode | big), &handle);
     if (error != CS_ERR_OK)
       throw Unsupported(fmt::format("code of {} cannot be disassembled: this build leaves it out ({})",
-                                    architecture.name, cs_strerror(error)));
-    cs_option(capstone, CS_OPT_DETAIL, CS_OPT_ON);
-    cs_option(capstone, CS_OPT_UNSIGNED, CS_OPT_ON);
-    if (architecture.arch == CS_ARCH_X86) cs_option(capstone, CS_OPT_SYNTAX, CS_OPT_SYNTAX_ATT);
-    insn = cs_malloc(capstone);
+                                    architecture.name, library.strerror(error)));
+    library.option(handle, CS_OPT_DETAIL, CS_OPT_ON);
+    library.option(handle, CS_OPT_UNSIGNED, CS_OPT_ON);
+    if (architecture.arch == CS_ARCH_X86) library.option(handle, CS_OPT_SYNTAX, CS_OPT_SYNTAX_ATT);
+    insn = library.malloc(handle);
   }
   ~Handle() {
-    cs_free(insn, 1);
-    cs_close(&capstone);
+    library.free(insn, 1);
+    library.close(&handle);
   }
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
@@ -139,13 +141,13 @@ std::optional<Instruction> Decoder::decode(std::span<const std::byte> bytes, Vir
   const auto* code = reinterpret_cast<const uint8_t*>(bytes.data());
   size_t left = std::min<size_t>(bytes.size(), architecture.longest);
   uint64_t at = address.value;
-  if (!cs_disasm_iter(handle_->capstone, &code, &left, &at, handle_->insn)) {
+  if (!handle_->library.disasm_iter(handle_->handle, &code, &left, &at, handle_->insn)) {
     const auto size = static_cast<unsigned>(std::min<size_t>(architecture.shortest, bytes.size()));
     return Instruction{address, size, kBad, ""};
   }
   const cs_insn& insn = *handle_->insn;
   Instruction found{address, insn.size, &insn.mnemonic[0], &insn.op_str[0]};
-  if (is_in_group(handle_->capstone, insn, {CS_GRP_JUMP, CS_GRP_CALL, CS_GRP_BRANCH_RELATIVE}) ||
+  if (is_in_group(handle_->handle, insn, {CS_GRP_JUMP, CS_GRP_CALL, CS_GRP_BRANCH_RELATIVE}) ||
       architecture.branches.find(found.mnemonic.front()) != std::string_view::npos)
     found.target = architecture.number(insn);
   found.memory = architecture.memory(insn);

@@ -88,6 +88,7 @@ void DumpPlan::plan_by_class() {
                     block_frames_, kWordBits));
   memory_.assign(scan_->memory().begin(), scan_->memory().end());
   end_ = scan_->end();
+  blocks_.reserve(scan_->blocks().size());
   for (const Pfn first : scan_->blocks()) blocks_.push_back({first, 0});
 }
 

@@ -26,6 +26,7 @@ SegmentWriter::SegmentWriter(Output& output, const GapRule& rule, const Layout& 
       pages_end_(layout.pages_at),
       flushed_at_(layout.pages_at) {
   pages_.reserve(kPagesAtOnce);
+  missing_.reserve(rule.holes());
 }
 
 void SegmentWriter::add(const CopiedChunk& chunk) {

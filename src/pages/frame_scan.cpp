@@ -53,6 +53,7 @@ std::vector<PhysRange> whole_frames(std::vector<PhysRange> ranges) {
 // can claim any amount.
 std::vector<Pfn> blocks_of(std::span<const PhysRange> memory, const MemoryMap& map) {
   std::vector<Pfn> blocks;
+  blocks.reserve(map.sections.size());
   auto range = memory.begin();
   for (const Section& section : map.sections) {
     const PhysAddr start = phys_of(section.first, kPageShift);

@@ -149,6 +149,7 @@ MemoryMap read_memory_map(Machine& machine) {
   const Geometry geometry = read_geometry(machine);
   const AddressSpace space = machine.kernel_space();
   SectionReader(space, geometry, map).read(machine.image().ram());
+  map.sections.shrink_to_fit();
   if (map.sections.empty())
     throw NotFound(
         fmt::format("no memory section with a memory map can be read, so pages cannot be told apart{}",

@@ -23,6 +23,19 @@ void place_system(ObjectWriter& writer) {
   writer.kernel().variable("crashing_cpu", 0xffffffff, 4);
 }
 
+// What the kernel itself allocated behind its per-CPU variables early; the rest of an area is given back:
+// pcpu_embed_first_chunk().
+void place_first_chunk(ObjectWriter& writer) {
+  constexpr uint64_t kEarlyPages = 2;
+  Kernel& kernel = writer.kernel();
+  const uint64_t base = kernel.object("rq:0").virt - kernel.symbol("runqueues");
+  const PlacedObject chunk = writer.make("pcpu_chunk:0", "struct pcpu_chunk");
+  writer.set(chunk, "base_addr", base + kPerCpuEnd);
+  writer.set(chunk, "nr_pages", kEarlyPages);
+  kernel.variable("pcpu_base_addr", base);
+  kernel.variable("pcpu_first_chunk", chunk.virt);
+}
+
 void Kernel::place_objects() {
   const ObjectLines& lines = description_.objects;
   if (lines.empty()) return;
@@ -36,6 +49,7 @@ void Kernel::place_objects() {
       writer.variable(line.name, line.type);
     else
       writer.make(line.name, line.type);
+  place_first_chunk(writer);
 }
 
 PlacedObject Kernel::object(const std::string& name) const {

@@ -53,6 +53,8 @@ class TaskPlacer {
       kernel.put64(offsets + uint64_t{cpu} * 8, kernel.direct(areas_.back()));
       queues_.push_back(out_.keep(fmt::format("rq:{}", cpu), "struct rq", areas_.back() + kRunQueue));
     }
+    kernel.name("__per_cpu_start", 0);
+    kernel.name("__per_cpu_end", kPerCpuEnd);
   }
 
   void place_idle() {

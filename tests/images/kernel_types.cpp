@@ -148,6 +148,7 @@ struct inactive_task_frame {
   unsigned long r15; unsigned long r14; unsigned long r13; unsigned long r12; unsigned long bx; unsigned long bp;
   unsigned long ret_addr;
 };
+struct pcpu_chunk { void *base_addr; int nr_pages; };
 )";
 
 }  // namespace

@@ -9,6 +9,9 @@
 
 namespace kvista::test {
 
+/// How much of a CPU's area is variables.
+inline constexpr uint64_t kPerCpuEnd = 0x3c000;
+
 class ObjectWriter {
  public:
   explicit ObjectWriter(Kernel& kernel) : kernel_(kernel), types_(kernel_types()) {}

@@ -138,6 +138,53 @@ TEST_F(Choices, KeepPageTablesWhateverTheirStructPagesSay) {
   EXPECT_EQ(page(*image::open_image(directory_.file("dump")), table).first, PageState::present);
 }
 
+class PerCpuMemory : public Choices {
+ protected:
+  // As of kernel_tasks.cpp: a unit's pages, those of them that are variables, and those that the first chunk
+  // has.
+  static constexpr uint64_t kUnit = 0x40, kVariables = 0x3c, kChunk = 0x3e;
+  static constexpr uint64_t kCpus = 2;
+
+  // With struct pages that say that all units are a process's.
+  std::vector<uint64_t> make_anonymous(const std::string& more) {
+    std::string description = fmt::format("{}cpus {}\ntask pid=1 comm=init\n{}", kDescription, kCpus, more);
+    make(description);
+    std::vector<uint64_t> units;
+    {
+      const kernel::Session session = open(source_path_);
+      for (unsigned cpu = 0; cpu < kCpus; ++cpu)
+        units.push_back(frame_of(session, VirtAddr{session.per_cpu_offset(cpu)}));
+    }
+    for (const uint64_t unit : units)
+      description += fmt::format("pages {:#x}-{:#x} class=anon\n", unit, unit + kUnit - 1);
+    make(description);
+    return units;
+  }
+  // That of each unit the first `pages` are in the dump, and no other.
+  void expect_kept(const std::vector<uint64_t>& units, uint64_t pages) const {
+    const DumpResult result = dump(request(31));
+    EXPECT_EQ(result.protected_frames, kCpus * pages);
+    const auto saved = image::open_image(directory_.file("dump"));
+    for (const uint64_t unit : units)
+      for (uint64_t i = 0; i < kUnit; ++i)
+        EXPECT_EQ(page(*saved, unit + i).first, i < pages ? PageState::present : PageState::excluded) << i;
+  }
+};
+
+TEST_F(PerCpuMemory, OfTheFirstChunkIsKeptWhateverStructPagesSay) {
+  expect_kept(make_anonymous("btf\n"), kChunk);
+}
+
+TEST_F(PerCpuMemory, IsKeptAsFarAsItIsKnown) {
+  // Types that are not there; a chunk that ends before the variables do, one of 16 MiB, and none; an end that
+  // is not known.
+  expect_kept(make_anonymous(""), kVariables);
+  expect_kept(make_anonymous("btf\nobject set pcpu_chunk:0.base_addr=0xffff888000000000\n"), kVariables);
+  expect_kept(make_anonymous("btf\nobject set pcpu_chunk:0.nr_pages=0x1000\n"), kVariables);
+  expect_kept(make_anonymous("btf\nsymbols omit pcpu_first_chunk\n"), kVariables);
+  expect_kept(make_anonymous("btf\nsymbols omit __per_cpu_end\n"), 0);
+}
+
 TEST_F(Choices, SurvivePageTablesThatLoop) {
   make(std::string(kDescription) + "loop 0xfffffe0000000000 level=3\n");
   EXPECT_EQ(dump(request(31)).lost(), 0U);
