@@ -32,7 +32,7 @@ std::optional<ChunkQueue::Chunk> ChunkQueue::next(std::vector<std::byte>& room) 
     if (at_ < bits_.size() / 8) break;
     if (taken_ == blocks_.size()) return std::nullopt;
     bits_.resize(words * 8);
-    const Pfn block = blocks_[taken_++];
+    const Pfn block = blocks_[taken_++].first;
     bitmap_.get(block.value / 8, bits_);
     keep_within(first_, end_, block, bits_);
     at_ = 0;
@@ -43,7 +43,7 @@ std::optional<ChunkQueue::Chunk> ChunkQueue::next(std::vector<std::byte>& room) 
     more = count_ones(load_bits(bits_, at_));
     if (pages + more > most_) break;
   }
-  Chunk chunk{number_++, index_, blocks_[taken_ - 1] + from * kWordBits, {}};
+  Chunk chunk{number_++, index_, blocks_[taken_ - 1].first + from * kWordBits, {}};
   if (at_ == from) {
     // The pages of one word are too many.
     const uint64_t all = load_bits(bits_, from);

@@ -6,7 +6,6 @@
 #include <mutex>
 #include <optional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -23,18 +22,18 @@ class ChunkQueue {
     Pfn first;
     std::span<const std::byte> bits;  ///< of the frames from `first` on: whole words, of which some are set
   };
-  /// Blocks are `frames` long each, a multiple of 64, and in order. Of them only the frames [first, end)
-  /// count. A chunk holds `most` pages at most.
-  ChunkQueue(const SecondBitmap& bitmap, std::vector<Pfn> blocks, uint64_t frames, uint64_t most,
+  /// Blocks are `frames` long each, a multiple of 64, and in order; they outlive the queue. Of them only the
+  /// frames [first, end) count. A chunk holds `most` pages at most.
+  ChunkQueue(const SecondBitmap& bitmap, std::span<const Block> blocks, uint64_t frames, uint64_t most,
              Pfn first = {}, Pfn end = {UINT64_MAX})
-      : bitmap_(bitmap), blocks_(std::move(blocks)), frames_(frames), most_(most), first_(first), end_(end) {}
+      : bitmap_(bitmap), blocks_(blocks), frames_(frames), most_(most), first_(first), end_(end) {}
 
   /// The next chunk, whose bits are kept in `room`; nothing where there is none.
   std::optional<Chunk> next(std::vector<std::byte>& room);
 
  private:
   const SecondBitmap& bitmap_;
-  std::vector<Pfn> blocks_;
+  std::span<const Block> blocks_;
   uint64_t frames_;
   uint64_t most_;
   Pfn first_;

@@ -1,6 +1,7 @@
 #include "dump/copy_pages.h"
 
-#include <vector>
+#include <algorithm>
+#include <span>
 
 #include "dump/chunk_queue.h"
 #include "dump/copy_chunks.h"
@@ -9,11 +10,12 @@ namespace kvista::dump {
 namespace {
 
 // The blocks that hold frames of [first, end).
-std::vector<Pfn> blocks_within(const DumpPlan& plan, Pfn first, Pfn end) {
-  std::vector<Pfn> blocks;
-  for (const DumpPlan::Block& block : plan.blocks())
-    if (block.first + plan.block_frames() > first && block.first < end) blocks.push_back(block.first);
-  return blocks;
+std::span<const Block> blocks_within(const DumpPlan& plan, Pfn first, Pfn end) {
+  const auto blocks = plan.blocks();
+  const auto is_before = [&](const Block& block) { return block.first + plan.block_frames() <= first; };
+  const auto from = std::partition_point(blocks.begin(), blocks.end(), is_before);
+  return {from,
+          std::partition_point(from, blocks.end(), [&](const Block& block) { return block.first < end; })};
 }
 
 }  // namespace

@@ -81,6 +81,7 @@ class ElfWriter {
     layout_.pages_at =
         round_up(layout_.missing_at + layout_.missing_room * image::kMissingRangeSize, plan_.page_size());
     layout_.most = segments;
+    layout_.at_once = request_.memory.chunk_bytes;
     layout_.page_shift = plan_.page_shift();
     layout_.order = core_.byte_order;
     layout_.word_size = word;

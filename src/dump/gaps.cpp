@@ -29,7 +29,7 @@ template <typename Visit>
 void for_each_gap(const DumpPlan& plan, const SecondBitmap& second, Visit visit) {
   std::optional<Pfn> end;  // of the last kept frame
   std::vector<std::byte> bits(plan.block_frames() / 8);
-  for (const DumpPlan::Block& block : plan.blocks()) {
+  for (const Block& block : plan.blocks()) {
     second.get(block.first.value / 8, bits);
     for_each_run(bits, [&](uint64_t from, uint64_t to) {
       const Pfn first = block.first + from;

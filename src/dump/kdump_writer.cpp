@@ -25,7 +25,7 @@ std::vector<Part> split_evenly(const DumpPlan& plan, const SecondBitmap& second,
   std::vector<Part> parts{{}};
   uint64_t before = 0;
   std::vector<std::byte> bits(plan.block_frames() / 8);
-  for (const DumpPlan::Block& block : plan.blocks()) {
+  for (const Block& block : plan.blocks()) {
     second.get(block.first.value / 8, bits);
     for (uint64_t word = 0; word < bits.size() / 8; ++word) {
       const uint64_t kept = count_ones(load_bits(bits, word));

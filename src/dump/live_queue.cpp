@@ -26,7 +26,7 @@ LiveQueue::LiveQueue(const DumpPlan& plan, const SecondBitmap& kept)
 
 // What is to be done of the next block in this stage.
 void LiveQueue::enter_block() {
-  const DumpPlan::Block& block = plan_.blocks()[block_];
+  const Block& block = plan_.blocks()[block_];
   const auto done = std::span(done_).subspan(block_ * kept_.size(), kept_.size());
   second_.get(block.first.value / 8, kept_);
   std::vector<std::byte> now(kept_.size());

@@ -135,7 +135,7 @@ void DumpPlan::mark_memory(Pfn first, std::span<std::byte> bits) const {
   }
 }
 
-DumpPlan::Block& DumpPlan::block_of(Pfn first) {
+Block& DumpPlan::block_of(Pfn first) {
   return *std::lower_bound(blocks_.begin(), blocks_.end(), first,
                            [](const Block& block, Pfn pfn) { return block.first < pfn; });
 }
@@ -234,6 +234,7 @@ void DumpPlan::keep_by_class(SecondBitmap& second, DumpResult& result) {
     block_of(block.first).kept = count_bits(kept);
     second.put(block.first.value / 8, kept);
   });
+  scan_->end_runs();
   for (const PageCounts& count : counts) result += count;
   if (gaps.without_struct != 0)
     result.warnings.push_back(fmt::format(

@@ -38,12 +38,6 @@ enum class Stage : uint8_t {
 
 class DumpPlan {
  public:
-  /// Frames of one stretch, a multiple of 64, and how many of them are kept.
-  struct Block {
-    Pfn first;
-    uint64_t kept = 0;
-  };
-
   /// Gathers what is needed to tell pages apart. Throws an Error with the reason where that is not known.
   DumpPlan(const kernel::Session& session, const DumpRequest& request);
 

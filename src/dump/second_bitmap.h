@@ -9,11 +9,18 @@
 #include <span>
 #include <vector>
 
+#include "base/address.h"
 #include "dump/output.h"
 
 namespace kvista::dump {
 
 /// Pieces are written and read from several threads, each piece by one at a time.
+/// Frames of one stretch, a multiple of 64, and how many of them are kept.
+struct Block {
+  Pfn first;
+  uint64_t kept = 0;
+};
+
 class SecondBitmap {
  public:
   /// Makes the decisions of the bytes from `at` on once more.

@@ -10,9 +10,10 @@ namespace {
 
 using image::PageState;
 
-constexpr size_t kPagesAtOnce = size_t{1} << 20;
 // So much may be written of which no header speaks yet: a writer that is killed loses it.
 constexpr uint64_t kBetweenHeaders = uint64_t{4} << 20;
+// And so much of headers and of the table of what is missing is held back: zeros and holes add no pages.
+constexpr uint64_t kMostHeld = uint64_t{256} << 10;
 
 }  // namespace
 
@@ -25,7 +26,7 @@ SegmentWriter::SegmentWriter(Output& output, const GapRule& rule, const Layout& 
       spare_at_first_(spare_),
       pages_end_(layout.pages_at),
       flushed_at_(layout.pages_at) {
-  pages_.reserve(kPagesAtOnce);
+  pages_.reserve(layout_.at_once);
   missing_.reserve(rule.holes());
 }
 
@@ -39,7 +40,9 @@ void SegmentWriter::add(const CopiedChunk& chunk) {
       at += page.size;
     }
   });
-  if (pages_end_ - flushed_at_ >= kBetweenHeaders) flush();
+  const uint64_t missing = std::min<uint64_t>(missing_.size(), layout_.missing_room) - missing_written_;
+  const uint64_t held = headers_.size() + missing * image::kMissingRangeSize;
+  if (pages_end_ - flushed_at_ >= kBetweenHeaders || held >= kMostHeld) flush();
 }
 
 void SegmentWriter::add_page(Pfn pfn, const CopiedPage& page, std::span<const std::byte> bytes) {
@@ -90,7 +93,7 @@ void SegmentWriter::add_bytes(Pfn pfn, std::span<const std::byte> bytes) {
   pages_end_ += bytes.size();
   ++open_->in_file;
   ++open_->pages;
-  if (pages_.size() >= kPagesAtOnce) flush_pages();
+  if (pages_.size() >= layout_.at_once) flush_pages();
 }
 
 void SegmentWriter::add_missing(Pfn pfn) {
@@ -127,7 +130,7 @@ void SegmentWriter::skip_behind() {
 }
 
 void SegmentWriter::write_zeros(uint64_t size) {
-  const std::vector<std::byte> zeros(std::min<uint64_t>(size, kPagesAtOnce));
+  const std::vector<std::byte> zeros(std::min(size, layout_.at_once));
   for (uint64_t done = 0; done < size; done += zeros.size())
     output_.write(pages_end_ + done, std::span(zeros).first(std::min<uint64_t>(zeros.size(), size - done)));
 }

@@ -23,7 +23,8 @@ class SegmentWriter {
     uint64_t missing_at = 0;    ///< the table of what is missing
     uint64_t missing_room = 0;  ///< entries that it has room for
     uint64_t pages_at = 0;
-    uint64_t most = 0;  ///< segments
+    uint64_t most = 0;                     ///< segments
+    uint64_t at_once = uint64_t{1} << 20;  ///< bytes of pages that are written together, at least a page
     unsigned page_shift = 0;
     ByteOrder order = ByteOrder::little;
     unsigned word_size = 8;

@@ -30,7 +30,7 @@ class ChunkQueues : public testing::Test {
         kept_.insert((first + i).value);
       }
       bitmap_.put(first.value / 8, bits);
-      blocks_.push_back(first);
+      blocks_.push_back({first});
     }
   }
 
@@ -43,7 +43,7 @@ class ChunkQueues : public testing::Test {
   }
 
   SecondBitmap bitmap_{{nullptr, 0, UINT64_MAX, {}}, 16 * kFrames / 8};
-  std::vector<Pfn> blocks_;
+  std::vector<Block> blocks_;
   std::set<uint64_t> kept_;
 };
 
@@ -121,7 +121,8 @@ TEST_F(ChunkQueues, HandOutAPartOfTheFrames) {
 TEST_F(ChunkQueues, OfNothingAreEmpty) {
   std::vector<std::byte> room;
   EXPECT_FALSE(ChunkQueue(bitmap_, {}, kFrames, kMost).next(room));
-  EXPECT_FALSE(ChunkQueue(bitmap_, {Pfn{kFrames}}, kFrames, kMost).next(room));
+  const std::vector<Block> empty{{Pfn{kFrames}}};
+  EXPECT_FALSE(ChunkQueue(bitmap_, empty, kFrames, kMost).next(room));
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST_F(Choices, AreTheSameWhenTheyAreMadeAgain) {
       DumpResult result;
       plan.decide(made, result);
       uint64_t kept = 0;
-      for (const DumpPlan::Block& block : plan.blocks()) {
+      for (const Block& block : plan.blocks()) {
         std::vector<std::byte> first(plan.block_frames() / 8);
         std::vector<std::byte> second(first.size());
         made.get(block.first.value / 8, first);

@@ -149,7 +149,7 @@ TEST_F(LiveDumps, CopyTablesFirstAndEachFrameOnce) {
   DumpResult result;
   plan.decide(second, result);
   std::vector<uint64_t> kept;  // in the order of their pages in the dump
-  for (const DumpPlan::Block& block : plan.blocks()) {
+  for (const Block& block : plan.blocks()) {
     std::vector<std::byte> bits(plan.block_frames() / 8);
     second.get(block.first.value / 8, bits);
     for_each_run(bits, [&](uint64_t from, uint64_t to) {
