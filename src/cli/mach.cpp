@@ -40,7 +40,8 @@ TableSpec stacks_spec() {
       "the stacks of each CPU, for interrupts, for exceptions that have their own, and to enter the kernel",
       Layout::grid,
       {{"cpu", "CPU", Type::integer, "", "whose it is"},
-       {"stack", "STACK", Type::text, "", "IRQ, entry, or an exception's: NMI, DF, DB, MCE, VC"},
+       {"stack", "STACK", Type::text, "",
+        "IRQ, entry, EFI, or an exception's: NMI, DF, DB, MCE, VC; of arm64 overflow, SDEI"},
        {"first", "FIRST", Type::hex, "", "its lowest address"},
        {"bytes", "SIZE", Type::integer, "bytes", "how large it is"}}};
 }

@@ -52,10 +52,10 @@ Json type_of(const Column& column) {
   return {};
 }
 
-Json schema_of(const TableSpec& table) {
+Json schema_of_row(const std::vector<Column>& columns) {
   Json properties = Json::object();
   Json required = Json::array();
-  for (const Column& column : table.columns) {
+  for (const Column& column : columns) {
     if (column.show == Show::only_text) continue;
     Json property = type_of(column);
     property["description"] =
@@ -63,9 +63,17 @@ Json schema_of(const TableSpec& table) {
     properties[column.name] = property;
     required.push_back(column.name);
   }
-  return {{"type", "array"},
-          {"description", table.description},
-          {"items", {{"type", "object"}, {"properties", properties}, {"required", required}}}};
+  return {{"type", "object"}, {"properties", properties}, {"required", required}};
+}
+
+Json schema_of(const TableSpec& table) {
+  Json row = schema_of_row(table.columns);
+  if (!table.alternatives.empty()) {
+    Json rows = Json::array({row});
+    for (const std::vector<Column>& columns : table.alternatives) rows.push_back(schema_of_row(columns));
+    row = {{"oneOf", rows}};
+  }
+  return {{"type", "array"}, {"description", table.description}, {"items", row}};
 }
 
 }  // namespace

@@ -53,6 +53,8 @@ struct TableSpec {
   /// `nest_key`.
   std::string nested_in = {};
   std::string nest_key = {};
+  /// Other columns that rows can have in place of `columns`, all rows of a report the same.
+  std::vector<std::vector<Column>> alternatives = {};
 };
 
 using Row = std::vector<Cell>;

@@ -8,6 +8,7 @@
 
 #include "base/endian.h"
 #include "base/error.h"
+#include "cli/stack_tables.h"
 #include "cli/task_operand.h"
 
 namespace kvista::cli {
@@ -18,128 +19,13 @@ using unwind::End;
 using unwind::Frame;
 using unwind::Means;
 using unwind::Origin;
-using unwind::Reg;
-using unwind::Registers;
 
-constexpr size_t kStacks = 0;
-constexpr size_t kRegisters = 1;
-constexpr size_t kWords = 2;
-constexpr size_t kInlined = 3;
-constexpr size_t kFrames = 4;
+constexpr size_t kStacks = static_cast<size_t>(StackTable::stacks);
+constexpr size_t kRegisters = static_cast<size_t>(StackTable::registers);
+constexpr size_t kWords = static_cast<size_t>(StackTable::words);
+constexpr size_t kInlined = static_cast<size_t>(StackTable::inlined);
+constexpr size_t kFrames = static_cast<size_t>(StackTable::frames);
 constexpr uint64_t kWord = 8;
-
-// In text all is in the table of frames, because a stack's parts follow each other there.
-TableSpec stacks_spec() {
-  return {"stacks",
-          "a row for each stack",
-          Layout::lines,
-          {{"task", "TASK", Type::hex, "", "where the struct task_struct is", Show::only_json},
-           {"pid", "PID", Type::integer, "", "of the task", Show::only_json},
-           {"cpu", "CPU", Type::integer, "", "that it runs on, or ran on last", Show::only_json},
-           {"comm", "COMMAND", Type::text, "", "its name", Show::only_json},
-           {"state", "ST", Type::text, "", "as in kvista ps", Show::only_json},
-           {"from", "FROM", Type::text, "",
-            "where it was followed from: switched out, cpu (it ran), user mode (it ran there, and has no "
-            "frames), guess (it "
-            "ran, and nobody noted where: from where it was switched out last), none",
-            Show::only_json},
-           {"registers_from", "REGISTERS FROM", Type::text, "",
-            "of what ran, who noted the registers: QEMU note, crash_notes or NT_PRSTATUS", Show::only_json},
-           {"frames", "FRAMES", Type::integer, "", "how many", Show::only_json},
-           {"complete", "COMPLETE", Type::boolean, "",
-            "whether it was followed to where the kernel was entered, or a thread of its own began",
-            Show::only_json},
-           {"fault", "FAULT", Type::text, "", "why not, or why there is none", Show::only_json},
-           {"tasks", "TASKS", Type::integer, "", "how many have this stack: more than 1 with --unique only",
-            Show::only_json},
-           {"pids", "PIDS", Type::text, "", "theirs, with commas between", Show::only_json}}};
-}
-
-std::vector<Reg> shown_registers() {
-  return {Reg::ip,  Reg::sp,  Reg::flags, Reg::ax,  Reg::bx,      Reg::cx,  Reg::dx,
-          Reg::si,  Reg::di,  Reg::bp,    Reg::r8,  Reg::r9,      Reg::r10, Reg::r11,
-          Reg::r12, Reg::r13, Reg::r14,   Reg::r15, Reg::orig_ax, Reg::cs,  Reg::ss};
-}
-
-bool is_pushed_by_cpu(Reg reg) {
-  return reg >= Reg::ip;
-}
-
-TableSpec registers_spec() {
-  TableSpec spec{
-      "registers",
-      "the registers of frames that were interrupted, and those with which the kernel was entered from user "
-      "mode",
-      Layout::lines,
-      {{"task", "TASK", Type::hex, "", "the task's", Show::only_json},
-       {"frame", "FRAME", Type::integer, "", "of that task; null for user mode's", Show::only_json}}};
-  for (const Reg reg : shown_registers()) {
-    std::string name(arch::x86_64::name_of(reg));
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-    const char* meaning =
-        reg == Reg::orig_ax ? "of an exception its error code, of a system call its number" : "";
-    spec.columns.push_back(
-        {name, std::string(arch::x86_64::name_of(reg)), Type::hex, "", meaning, Show::only_json});
-  }
-  return spec;
-}
-
-TableSpec words_spec() {
-  return {"words",
-          "with -f or -r: the words on the stack",
-          Layout::lines,
-          {{"task", "TASK", Type::hex, "", "the task's", Show::only_json},
-           {"frame", "FRAME", Type::integer, "", "of that task, in which the word is; null with -r",
-            Show::only_json},
-           {"address", "ADDRESS", Type::hex, "", "where it is", Show::only_json},
-           {"value", "VALUE", Type::hex, "", "what it is", Show::only_json},
-           {"symbol", "SYMBOL", Type::text, "", "that it is an address in", Show::only_json}}};
-}
-
-TableSpec inlined_spec() {
-  return {
-      "inlined",
-      "with -l: functions that were inlined into those of the frames, the innermost first",
-      Layout::lines,
-      {{"task", "TASK", Type::hex, "", "the task's", Show::only_json},
-       {"frame", "FRAME", Type::integer, "", "of that task", Show::only_json},
-       {"depth", "DEPTH", Type::integer, "", "0: what runs; each is inlined into the next", Show::only_json},
-       {"function", "FUNCTION", Type::text, "", "that was inlined", Show::only_json},
-       {"source_file", "FILE", Type::text, "", "where in it", Show::only_json},
-       {"source_line", "LINE", Type::integer, "", "the line there", Show::only_json}}};
-}
-
-TableSpec frames_spec() {
-  return {
-      "frames",
-      "the frames of each stack, the innermost first",
-      Layout::lines,
-      {{"line", "LINE", Type::text, "", "as crash writes it", Show::only_text},
-       {"task", "TASK", Type::hex, "", "the task's", Show::only_json},
-       {"pid", "PID", Type::integer, "", "the task's", Show::only_json},
-       {"frame", "FRAME", Type::integer, "", "counted from 0", Show::only_json},
-       {"function", "FUNCTION", Type::text, "", "null where no symbol has the address", Show::only_json},
-       {"offset", "OFFSET", Type::integer, "bytes", "of the address in it", Show::only_json},
-       {"module", "MODULE", Type::text, "", "null for the kernel's own", Show::only_json},
-       {"address", "ADDRESS", Type::hex, "",
-        "to which a call returns, or of the instruction that was interrupted", Show::only_json},
-       {"interrupted", "INTERRUPTED", Type::boolean, "", "which of the two it is", Show::only_json},
-       {"at", "AT", Type::hex, "", "where on the stack the address is; null where it comes from a note",
-        Show::only_json},
-       {"sp", "SP", Type::hex, "", "the stack pointer there", Show::only_json},
-       {"stack", "STACK", Type::text, "", "task, IRQ, entry, or an exception's: NMI, DF, DB, MCE, VC",
-        Show::only_json},
-       {"means", "MEANS", Type::text, "",
-        "how it was found: registers, switched out, orc, frame pointer, call site (on the stack is the "
-        "address behind a call of "
-        "the function above); scan is a guess",
-        Show::only_json},
-       {"doubt", "DOUBT", Type::text, "",
-        "what was wrong with the frame before, so that this one had to be guessed; null where nothing was",
-        Show::only_json},
-       {"source_file", "FILE", Type::text, "", "with -l: what it was made from", Show::only_json},
-       {"source_line", "LINE", Type::integer, "", "with -l: the line there", Show::only_json}}};
-}
 
 template <typename T>
 Cell cell(const std::optional<T>& value) {
@@ -153,31 +39,17 @@ std::string shown(const Cell& value) {
 }
 
 // Behind a frame's line: by which means it was found, unless that is the usual.
-std::string mark_of(const Frame& frame) {
+std::string mark_of(const Frame& frame, Means usual) {
   const std::string doubt = frame.doubt.empty() ? "" : ": " + frame.doubt;
   if (frame.means == Means::scan) return fmt::format("  (a guess, found by scanning the stack{})", doubt);
   if (frame.means == Means::call_site) return fmt::format("  (by the call of the function above{})", doubt);
-  if (frame.means == Means::frame_pointer) return "  (by frame pointer)";
+  if (frame.means == Means::link_register) return "  (by the link register)";
+  if (frame.means == Means::frame_pointer && usual != frame.means) return "  (by frame pointer)";
   return {};
 }
 
 std::string stack_name(const unwind::Stack& stack) {
   return stack.kind == unwind::StackKind::exception ? stack.name + " exception" : stack.name;
-}
-
-std::string register_text(const Registers& registers, Reg reg) {
-  const std::string name = fmt::format("{}:", arch::x86_64::name_of(reg));
-  return reg == Reg::cs || reg == Reg::ss ? fmt::format("{} {:04x}", name, registers[reg])
-         : reg == Reg::flags              ? fmt::format("{} {:08x}", name, registers[reg])
-                                          : fmt::format("{:<4} {:016x}", name, registers[reg]);
-}
-
-// As crash lays them out.
-std::vector<std::vector<Reg>> register_lines(bool are_all) {
-  if (!are_all) return {{Reg::ip, Reg::sp, Reg::flags}, {Reg::cs, Reg::ss}};
-  return {{Reg::ip, Reg::sp, Reg::flags},  {Reg::ax, Reg::bx, Reg::cx},    {Reg::dx, Reg::si, Reg::di},
-          {Reg::bp, Reg::r8, Reg::r9},     {Reg::r10, Reg::r11, Reg::r12}, {Reg::r13, Reg::r14, Reg::r15},
-          {Reg::orig_ax, Reg::cs, Reg::ss}};
 }
 
 // Stacks without frames are the same where they lack them for the same reason.
@@ -210,14 +82,15 @@ StackStyle stack_style(const Invocation& invocation, const kernel::Session& sess
   return style;
 }
 
-std::vector<TableSpec> stack_tables() {
-  return {stacks_spec(), registers_spec(), words_spec(), inlined_spec(), frames_spec()};
-}
-
 StackReport::StackReport(const kernel::Session& session, std::string command, StackStyle style)
-    : session_(session), style_(style), tasks_(session), stacks_(session) {
+    : session_(session),
+      style_(style),
+      tasks_(session),
+      stacks_(session),
+      registers_(register_view(
+          session.with_machine([](machine::Machine& machine) { return machine.architecture().name; }))) {
   report_.command = std::move(command);
-  for (TableSpec& spec : stack_tables()) report_.tables.push_back({std::move(spec), {}});
+  for (TableSpec& spec : stack_tables(registers_)) report_.tables.push_back({std::move(spec), {}});
 }
 
 const std::optional<symbol::NearSymbol>& StackReport::symbol_at(VirtAddr address) {
@@ -274,8 +147,7 @@ Report StackReport::finish() {
   for (const Shown& one : shown_) show(one);
   // A task of which it is not known that it runs is followed from where it was switched out.
   for (const std::string& fault : stacks_.running().faults) add_missing(report_, fault);
-  if (!stacks_.why_no_orc().empty())
-    add_missing(report_, fmt::format("stacks are followed without ORC: {}", stacks_.why_no_orc()));
+  if (const std::string missing = stacks_.what_is_missing(); !missing.empty()) add_missing(report_, missing);
   if (damaged_ > 0)
     add_missing(report_, damaged_ == 1
                              ? "one stack is damaged, that " + first_damage_
@@ -312,24 +184,18 @@ void StackReport::add_stack_row(const Shown& one) {
                                  text_cell(trace.fault), uint64_t{one.others.size() + 1}, pids});
 }
 
-void StackReport::add_registers(const Shown& one, std::optional<size_t> frame, const Registers& registers,
-                                bool are_all) {
+void StackReport::add_registers(const Shown& one, std::optional<size_t> frame,
+                                const arch::Registers& registers) {
   if (frame) {
-    const VirtAddr ip{registers[Reg::ip]};
+    const VirtAddr ip = one.stack.trace.frames[*frame].address;
     const auto& near = symbol_at(ip);
-    add_line(
-        fmt::format("    [exception RIP: {}]", near ? fmt::format("{}+{}", near->symbol.name, near->offset)
-                                                    : fmt::format("{:x}", ip.value)));
+    add_line(fmt::format(
+        "    [exception {}: {}]", name_of_ip(registers_),
+        near ? fmt::format("{}+{}", near->symbol.name, near->offset) : fmt::format("{:x}", ip.value)));
   }
-  for (const auto& line : register_lines(are_all)) {
-    std::string text = " ";
-    for (const Reg reg : line)
-      text += fmt::format("{}{}", text.size() == 1 ? "   " : "  ", register_text(registers, reg));
-    add_line(text);
-  }
+  for (const std::string& line : register_lines(registers_, registers)) add_line(line);
   Row row = {Hex{one.task.address.value}, frame ? Cell(uint64_t{*frame}) : Cell{}};
-  for (const Reg reg : shown_registers())
-    row.push_back(are_all || is_pushed_by_cpu(reg) ? Cell(Hex{registers[reg]}) : Cell{});
+  add_register_cells(row, registers_, registers);
   table(kRegisters).rows.push_back(std::move(row));
 }
 
@@ -385,14 +251,15 @@ void StackReport::add_frame(const Shown& one, size_t index) {
   if (!module.empty()) line += fmt::format(" [{}]", module);
   const uint64_t offset = near ? frame.address - near->symbol.address : 0;
   table(kFrames).rows.push_back(
-      {line + mark_of(frame), Hex{one.task.address.value}, cell(one.task.pid), uint64_t{index},
-       near ? Cell(near->symbol.name) : Cell{}, near ? Cell(offset) : Cell{}, text_cell(module),
-       Hex{frame.address.value}, frame.is_interrupted, frame.at ? Cell(Hex{frame.at->value}) : Cell{},
-       Hex{frame.sp.value}, frame.stack == nullptr ? Cell{} : Cell(frame.stack->name),
-       std::string(describe(frame.means)), text_cell(frame.doubt), source ? Cell(source->file) : Cell{},
+      {line + mark_of(frame, stacks_.usual_means()), Hex{one.task.address.value}, cell(one.task.pid),
+       uint64_t{index}, near ? Cell(near->symbol.name) : Cell{}, near ? Cell(offset) : Cell{},
+       text_cell(module), Hex{frame.address.value}, frame.is_interrupted,
+       frame.at ? Cell(Hex{frame.at->value}) : Cell{}, Hex{frame.sp.value},
+       frame.stack == nullptr ? Cell{} : Cell(frame.stack->name), std::string(describe(frame.means)),
+       text_cell(frame.doubt), source ? Cell(source->file) : Cell{},
        source ? Cell(uint64_t{source->line}) : Cell{}});
   if (source) add_lines(one, index, *source);
-  if (frame.registers) add_registers(one, index, *frame.registers, frame.has_all_registers);
+  if (frame.registers) add_registers(one, index, *frame.registers);
 }
 
 // The line that runs; where it was inlined, also from which lines it was called.
@@ -434,7 +301,7 @@ void StackReport::show(const Shown& one) {
     add_frame(one, i);
     if (style_.with_words) add_words(one, i);
   }
-  if (trace.user) add_registers(one, std::nullopt, *trace.user, true);
+  if (trace.user) add_registers(one, std::nullopt, *trace.user);
   if (!trace.fault.empty()) add_line(fmt::format("    ({})", trace.fault));
 }
 

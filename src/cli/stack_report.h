@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/report.h"
+#include "cli/stack_tables.h"
 #include "kernel/session.h"
 #include "kernel/tasks.h"
 #include "unwind/task_stacks.h"
@@ -26,8 +27,6 @@ struct StackStyle {
 std::vector<OptionSpec> stack_options();
 /// What they say. Throws UsageError, also for -l without debuginfo.
 StackStyle stack_style(const Invocation& invocation, const kernel::Session& session);
-/// The tables that a report of stacks has, in its order.
-std::vector<TableSpec> stack_tables();
 
 /// Makes the report of one command.
 class StackReport {
@@ -56,8 +55,7 @@ class StackReport {
   void add_stack_row(const Shown& one);
   void add_frame(const Shown& one, size_t index);
   void add_lines(const Shown& one, size_t index, const debuginfo::SourceLine& source);
-  void add_registers(const Shown& one, std::optional<size_t> frame, const unwind::Registers& registers,
-                     bool are_all);
+  void add_registers(const Shown& one, std::optional<size_t> frame, const arch::Registers& registers);
   void add_words(const Shown& one, size_t index);
   void add_raw(const Shown& one);
   void add_word_lines(const Shown& one, std::optional<size_t> frame, VirtAddr first, VirtAddr end);
@@ -67,6 +65,7 @@ class StackReport {
   StackStyle style_;
   kernel::TaskReader tasks_;
   unwind::TaskStacks stacks_;
+  const RegisterView& registers_;
   Report report_;
   std::vector<Shown> shown_;                       // with --unique: until all are known
   std::map<std::vector<uint64_t>, size_t> known_;  // with --unique: by the addresses of the frames

@@ -3,13 +3,15 @@
 
 #include <map>
 
-#include "arch/x86_64/registers.h"
+#include "arch/registers.h"
 
 namespace kvista::kernel {
 class Session;
 }
 
 namespace kvista::unwind {
+
+struct StackRules;
 
 /// Who noted them.
 enum class RegisterSource : uint8_t {
@@ -21,12 +23,12 @@ enum class RegisterSource : uint8_t {
 const char* describe(RegisterSource source);
 
 struct CpuRegisters {
-  arch::x86_64::Registers registers;
+  arch::Registers registers;
   RegisterSource source = RegisterSource::prstatus;
 };
 
 /// By the CPU's number. CPUs that did not run, or of which nobody noted anything, are missing; of a live
 /// kernel all are.
-std::map<unsigned, CpuRegisters> read_cpu_registers(const kernel::Session& session);
+std::map<unsigned, CpuRegisters> read_cpu_registers(const kernel::Session& session, const StackRules& rules);
 
 }  // namespace kvista::unwind

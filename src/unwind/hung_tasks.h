@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernel/tasks.h"
-#include "unwind/unwinder.h"
+#include "unwind/trace.h"
 
 namespace kvista::unwind {
 

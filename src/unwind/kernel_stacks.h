@@ -13,6 +13,8 @@ class Session;
 
 namespace kvista::unwind {
 
+struct StackRules;
+
 /// For one thread: what was found is kept.
 class KernelStacks {
  public:
@@ -22,11 +24,12 @@ class KernelStacks {
   uint64_t task_stack_size() const { return task_stack_size_; }
   /// Throws FaultError or NotFound where its task_struct does not say where it is.
   Stack of_task(const Value& task) const;
-  /// Those of a CPU: IRQ, exceptions, entry. What cannot be found is left out.
+  /// Those of a CPU: for interrupts, exceptions ... What cannot be found is left out.
   const std::vector<Stack>& of_cpu(unsigned cpu);
 
  private:
   const kernel::Session& session_;
+  const StackRules* rules_;  // null where stacks of this architecture are not followed
   uint64_t task_stack_size_;
   std::map<unsigned, std::vector<Stack>> of_cpus_;
 };

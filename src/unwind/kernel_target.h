@@ -1,9 +1,9 @@
-// A kernel's memory, code and tables, for unwinding.
+// A kernel's memory and code, for unwinding.
 #pragma once
 
+#include <optional>
 #include <vector>
 
-#include "unwind/orc_tables.h"
 #include "unwind/target.h"
 
 namespace kvista::kernel {
@@ -12,23 +12,35 @@ class Session;
 
 namespace kvista::unwind {
 
-/// For one thread: what was looked up is kept.
-class KernelTarget final : public Target {
- public:
-  explicit KernelTarget(const kernel::Session& session);
+struct StackRules;
 
-  std::string read(VirtAddr address, std::span<std::byte> out) const override;
-  OrcAnswer orc(VirtAddr address) const override { return tables_.find(address); }
-  bool is_code(VirtAddr address) const override;
-  std::optional<VirtAddr> function_of(VirtAddr address) const override;
-  bool is_breakpoint_entry(VirtAddr address) const override;
-  const OrcTables& tables() const { return tables_; }
+/// What every architecture's target asks of a session.
+class KernelCode {
+ public:
+  KernelCode(const kernel::Session& session, const StackRules& rules);
+
+  std::string read(VirtAddr address, std::span<std::byte> out) const;
+  bool is_code(VirtAddr address) const;
+  std::optional<VirtAddr> function_of(VirtAddr address) const;
 
  private:
   const kernel::Session& session_;
+  const StackRules& rules_;
   std::vector<VirtRange> code_;
-  mutable OrcTables tables_;
-  std::optional<VirtAddr> breakpoint_entry_;
+};
+
+class KernelTarget final : public Target {
+ public:
+  KernelTarget(const kernel::Session& session, const StackRules& rules) : code_(session, rules) {}
+
+  std::string read(VirtAddr address, std::span<std::byte> out) const override {
+    return code_.read(address, out);
+  }
+  bool is_code(VirtAddr address) const override { return code_.is_code(address); }
+  std::optional<VirtAddr> function_of(VirtAddr address) const override { return code_.function_of(address); }
+
+ private:
+  KernelCode code_;
 };
 
 }  // namespace kvista::unwind

@@ -218,7 +218,8 @@ class StackSearch {
       : session_(session),
         stacks_(stacks),
         task_(*task.address()),
-        sp_(task["thread"]["sp"].target()),
+        sp_(stacks.lowest_of(task)),
+        saved_(stacks.of_switched_out(task).registers),
         stack_(stacks.stacks().of_task(task)),
         lock_(kernel::type_by_word(session, form_of(type).struct_name)),
         waiter_(kernel::type_by_word(session, form_of(type).waiter)),
@@ -275,7 +276,11 @@ class StackSearch {
   // Where the lock is no node of the ring: something on the stack leads to it.
   std::optional<VirtAddr> lock_by_words(const std::vector<VirtAddr>& ring) const {
     const uint64_t offset = kernel::member_offset(lock_, "first_waiter");
-    for (const uint64_t word : words_) {
+    std::vector<uint64_t> words = words_;
+    // Registers that no function on the stack needed are where the task was switched out.
+    for (size_t i = 0; i < saved_.values.size(); ++i)
+      if (saved_.has(i)) words.push_back(saved_.values.at(i));
+    for (const uint64_t word : words) {
       // The waiter's own links lead to it, too.
       if ((word & kKernelHalf) == 0 || word % kWord != 0 || stack_.contains(VirtAddr{word})) continue;
       try {
@@ -291,6 +296,7 @@ class StackSearch {
   const Session& session_;
   TaskStacks& stacks_;
   VirtAddr task_, sp_;
+  arch::Registers saved_;
   Stack stack_;
   type::Type lock_, waiter_;
   uint64_t link_, task_member_;

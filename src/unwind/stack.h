@@ -13,6 +13,7 @@ enum class StackKind : uint8_t {
   irq,        ///< of a CPU's hard and soft interrupts
   exception,  ///< of a CPU, for one kind of exception (IST): NMI, double fault, machine check ...
   entry,      ///< of a CPU, where it enters the kernel with page-table isolation
+  firmware,   ///< on which the kernel calls the firmware
 };
 
 /// A stack, [first, end). It grows down from `end`.

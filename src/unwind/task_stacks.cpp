@@ -3,28 +3,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/error.h"
 #include "kernel/session.h"
 #include "kernel/walk.h"
-#include "unwind/kernel_memory.h"
 
 namespace kvista::unwind {
 namespace {
 
 using kernel::Session;
 
-// The first place of a task that was never run: ret_from_fork, of its own name in assembly since 3aec4ecb3d1f
-// (6.5).
-std::optional<VirtAddr> place_of_new_tasks(const Session& session) {
-  const auto place = place_of(session, "ret_from_fork_asm");
-  return place ? place : place_of(session, "ret_from_fork");
+std::unique_ptr<Follower> make_follower(const Session& session) {
+  const StackRules* const rules = stack_rules(session);
+  return rules == nullptr ? nullptr : rules->make_follower(session, *rules);
 }
 
-const machine::Architecture& architecture_of(const Session& session) {
-  return session.with_machine(
-      [](machine::Machine& machine) -> const machine::Architecture& { return machine.architecture(); });
+Means usual_means_of(const Session& session) {
+  const StackRules* const rules = stack_rules(session);
+  return rules == nullptr ? Means::registers : rules->usual_means;
+}
+
+std::map<unsigned, CpuRegisters> registers_of_cpus(const Session& session) {
+  const StackRules* const rules = stack_rules(session);
+  return rules == nullptr ? std::map<unsigned, CpuRegisters>{} : read_cpu_registers(session, *rules);
 }
 
 bool is_on(const std::vector<Stack>& stacks, VirtAddr sp) {
@@ -51,12 +52,18 @@ const char* describe(Origin origin) {
 
 TaskStacks::TaskStacks(const Session& session)
     : session_(session),
-      architecture_(architecture_of(session)),
-      target_(session),
+      follower_(make_follower(session)),
+      usual_means_(usual_means_of(session)),
       stacks_(session),
-      registers_(read_cpu_registers(session)),
-      running_(kernel::running_tasks(session)),
-      ret_from_fork_(place_of_new_tasks(session)) {}
+      registers_(registers_of_cpus(session)),
+      running_(kernel::running_tasks(session)) {}
+
+const Follower& TaskStacks::follower() const {
+  if (follower_) return *follower_;
+  const std::string name = session_.with_machine(
+      [](machine::Machine& machine) { return std::string(machine.architecture().name); });
+  throw Unsupported(fmt::format("stacks of {} are not followed yet", name));
+}
 
 // -1 where no CPU crashed.
 std::optional<unsigned> TaskStacks::crashing_cpu() const {
@@ -91,32 +98,16 @@ Value TaskStacks::current_task() const {
 std::optional<Start> TaskStacks::of_cpu(unsigned cpu, TaskStack& found) const {
   const auto at = registers_.find(cpu);
   if (at == registers_.end()) return std::nullopt;
-  const Registers& registers = at->second.registers;
+  const arch::Registers& registers = at->second.registers;
   // It may be just about to change to another task's stack.
-  if (!registers.is_user() && !is_on(*found.stacks, VirtAddr{registers[Reg::sp]})) return std::nullopt;
+  if (!registers.is_user() && !is_on(*found.stacks, VirtAddr{registers.sp()})) return std::nullopt;
   found.source = at->second.source;
   return Start{Means::registers, registers, true, true};
 }
 
-// What __switch_to_asm pushes (arch/x86/include/asm/switch_to.h), with the address that it returns to.
-Start TaskStacks::of_switched_out(const Value& task) const {
-  const VirtAddr sp = task["thread"]["sp"].target();
-  const Value frame = session_.object(kernel::type_by_word(session_, "inactive_task_frame"), sp);
-  const Value address = frame["ret_addr"];
-  Start start;
-  start.means = Means::switched_out;
-  start.registers[Reg::ip] = address.number();
-  start.registers[Reg::bp] = frame["bp"].number();
-  start.registers[Reg::sp] = sp.value + frame.type().size();
-  start.at = address.address();
-  start.is_interrupted = ret_from_fork_ && ret_from_fork_->value == start.registers[Reg::ip];
-  return start;
-}
-
 void TaskStacks::follow(const Value& task, TaskStack& found) {
   // Before anything is read that has the shape of another architecture's.
-  if (!architecture_.follows_stacks)
-    throw Unsupported(fmt::format("stacks of {} are not followed yet", architecture_.name));
+  const Follower& follower = this->follower();
   if (task["stack"].number() == 0) {  // 68f24b08ee89 (4.9): as soon as it has ended
     const bool has_ended = task["exit_state"].number() != 0;
     found.trace.end = has_ended ? End::complete : End::damaged;
@@ -144,7 +135,7 @@ void TaskStacks::follow(const Value& task, TaskStack& found) {
     found.trace.user = start->registers;
     return;
   }
-  found.trace = unwind(target_, *stacks, start ? *start : of_switched_out(task));
+  found.trace = follower.follow(*stacks, start ? *start : follower.of_switched_out(task));
 }
 
 TaskStack TaskStacks::read(const Value& task) {

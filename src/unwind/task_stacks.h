@@ -8,11 +8,9 @@
 #include <vector>
 
 #include "kernel/tasks.h"
-#include "machine/architecture.h"
+#include "unwind/architecture.h"
 #include "unwind/cpu_registers.h"
 #include "unwind/kernel_stacks.h"
-#include "unwind/kernel_target.h"
-#include "unwind/unwinder.h"
 
 namespace kvista::kernel {
 class Session;
@@ -56,22 +54,27 @@ class TaskStacks {
   Value task_on(unsigned cpu) const;
   /// What the CPU ran that crashed, else what the first one runs. Throws likewise.
   Value current_task() const;
-  /// Why there are no ORC tables, in one sentence; empty where there are.
-  const std::string& why_no_orc() const { return target_.tables().why_none(); }
+  /// By which means frames are found most often.
+  Means usual_means() const { return usual_means_; }
+  /// What is missing for all stacks to be followed well, in one sentence; empty where nothing is.
+  std::string what_is_missing() const { return follower_ ? follower_->what_is_missing() : ""; }
+  /// Of a task that was switched out: from where it is followed, and the lowest word on its stack. Throws
+  /// where its task_struct does not say it.
+  Start of_switched_out(const Value& task) const { return follower().of_switched_out(task); }
+  VirtAddr lowest_of(const Value& task) const { return follower().lowest_of(task); }
   const KernelStacks& stacks() const { return stacks_; }
 
  private:
   void follow(const Value& task, TaskStack& found);
   std::optional<Start> of_cpu(unsigned cpu, TaskStack& found) const;
-  Start of_switched_out(const Value& task) const;
+  const Follower& follower() const;
 
   const kernel::Session& session_;
-  const machine::Architecture& architecture_;
-  KernelTarget target_;
+  std::unique_ptr<Follower> follower_;  // null where stacks of this architecture are not followed
+  Means usual_means_;
   KernelStacks stacks_;
   std::map<unsigned, CpuRegisters> registers_;
   kernel::RunningTasks running_;
-  std::optional<VirtAddr> ret_from_fork_;
 };
 
 }  // namespace kvista::unwind

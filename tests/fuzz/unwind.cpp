@@ -1,16 +1,17 @@
 // Stacks and ORC tables of any bytes: a stack is followed to its end, however they mislead.
-#include "unwind/unwinder.h"
+#include "unwind/x86_64/orc_unwinder.h"
 
 #include <algorithm>
 #include <array>
 
 #include "base/cursor.h"
 #include "fuzz/targets.h"
-#include "unwind/orc_tables.h"
+#include "unwind/x86_64/orc_tables.h"
 
 namespace kvista::fuzz {
 namespace {
 
+using arch::x86_64::Reg;
 using unwind::OrcAnswer;
 
 constexpr unsigned kFunctionSize = 64;
@@ -20,7 +21,7 @@ constexpr std::array kFormats = {arch::x86_64::OrcFormat::v4_14, arch::x86_64::O
                                  arch::x86_64::OrcFormat::v6_4, arch::x86_64::OrcFormat::v7_1};
 
 // The input's memory is code, tables and stacks in one.
-class InputTarget final : public unwind::Target {
+class InputTarget final : public unwind::OrcTarget {
  public:
   InputTarget(Input memory, const UnwindInput& head)
       : memory_(memory),
@@ -76,11 +77,12 @@ bool unwind(Input input) {
   const std::array stacks = {unwind::Stack{unwind::StackKind::task, "task", kUnwindStart, middle},
                              unwind::Stack{unwind::StackKind::irq, "IRQ", middle, target.end()}};
   unwind::Start start;
-  start.registers[unwind::Reg::ip] = head.ip;
-  start.registers[unwind::Reg::sp] = head.sp;
-  start.registers[unwind::Reg::bp] = head.bp;
+  start.registers.set = &arch::x86_64::kRegisterSet;
+  start.registers.put(Reg::ip, head.ip);
+  start.registers.put(Reg::sp, head.sp);
+  start.registers.put(Reg::bp, head.bp);
   start.is_interrupted = true;
-  const unwind::Trace trace = unwind::unwind(target, stacks, start);
+  const unwind::Trace trace = unwind::unwind_by_orc(target, stacks, start);
   require(trace.frames.size() <= kMostFrames, "a stack has an end");
   require(trace.end == unwind::End::complete || !trace.fault.empty(), "what is not followed has a reason");
   for (const unwind::Frame& frame : trace.frames)

@@ -20,6 +20,7 @@ import guest
 import kvista
 import lab
 import logs
+import stacks
 import symbols
 import tasks
 import test_kernel
@@ -54,7 +55,7 @@ NO_HOLES = "QEMU dumps RAM alone, which is all that there is"
 
 EVERY_PART = (
     *("vmcoreinfo", "facts", "explain", "dmesg", "vtop", "pages", "mem-usage"),
-    *("symbols", "modules", "tasks", "system", "btf", "filtered"),
+    *("symbols", "modules", "tasks", "stacks", "system", "btf", "filtered"),
 )
 
 EXPECTED = {
@@ -64,6 +65,10 @@ EXPECTED = {
 }
 """By architecture. A part that stands in PARTS but not here does not work yet."""
 
+MEANS = ("switched out", "frame pointer", "link register", "registers")
+"""How frames are found that are no guess."""
+LEAST_STACKS = (60, 250)
+"""As many stacks and frames must be compared."""
 LEAST_ADDRESSES = 1000
 EVERY = 97
 """Of the symbols of the kernel image each so many-th is translated."""
@@ -177,6 +182,25 @@ class ArchTrial:
         self.reports[name] = test_kernel.ask(self.binary, self.image, name)
         return check.run(name, self.reports[name])
 
+    def stacks(self) -> list[str]:
+        """The stacks of all that slept, frame by frame, against the kernel's; and that all are whole, none a guess."""
+        report = kvista.run(self.binary, "-c", str(self.image), "foreach", "bt", statuses=(0,))
+        texts = [(self.found.oracle / f"tasks.{when}").read_bytes() for when in ("before", "after")]
+        files = [tasks.Snapshot(text).files for text in texts]
+        rows = report.table("stacks")
+        # What ran when the guest stopped stood elsewhere before and after, as did the reader of /proc, which waits.
+        slept = {row["pid"] for row in rows if row["from"] == "switched out" and row["comm"] != tasks.READER}
+        ours = stacks.of_kvista(report, stacks.scheduler_text(self.oracle.text("kallsyms")))
+        ours = {pid: stack for pid, stack in ours.items() if pid in slept}
+        problems = stacks.compare(stacks.of_files(files[0]), stacks.of_files(files[1]), ours, 0, LEAST_STACKS)
+        guesses = [row for row in report.table("frames") if row["means"] not in MEANS]
+        problems += symbols.shown("A frame is a guess", guesses, str)
+        torn = [row for row in rows if not row["complete"] or (row["from"] in ("guess", "none") and row["state"] != "ZO")]
+        problems += symbols.shown("A stack is not whole, or a guess", torn, str)
+        running = [row["registers_from"] for row in rows if row["from"] in ("cpu", "user mode")]
+        print(f"  {len(running)} CPUs by registers from {', '.join(sorted(set(running)))}")
+        return problems if len(running) == self.oracle.cpus() else [*problems, "Not every CPU's registers are known."]
+
     def btf(self) -> list[str]:
         """The types in the guest's memory."""
         return test_kernel.check_extracted(self.arguments.btf_tool, self.image, self.found.oracle)
@@ -206,6 +230,7 @@ PARTS: Mapping[str, Callable[[ArchTrial], list[str]]] = {
     "symbols": lambda trial: trial.objects("symbols"),
     "modules": lambda trial: trial.objects("modules"),
     "tasks": lambda trial: trial.objects("tasks"),
+    "stacks": ArchTrial.stacks,
     "system": lambda trial: trial.objects("system"),
     "btf": ArchTrial.btf,
     "filtered": ArchTrial.filtered,

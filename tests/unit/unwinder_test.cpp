@@ -1,6 +1,6 @@
 // The unwinder on stacks that are made by hand: `Machine` is memory, code and ORC entries as a test says
 // them.
-#include "unwind/unwinder.h"
+#include "unwind/x86_64/orc_unwinder.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -12,7 +12,7 @@
 #include <set>
 
 #include "base/endian.h"
-#include "unwind/orc_tables.h"
+#include "unwind/x86_64/orc_tables.h"
 
 namespace kvista::unwind {
 namespace {
@@ -21,6 +21,8 @@ using arch::x86_64::OrcBase;
 using arch::x86_64::OrcEntry;
 using arch::x86_64::OrcFormat;
 using arch::x86_64::OrcType;
+using arch::x86_64::Reg;
+using arch::x86_64::Registers;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -43,7 +45,7 @@ constexpr OrcEntry call(int16_t sp_offset, OrcBase base = OrcBase::sp) {
 constexpr OrcEntry kEnd{OrcType::end_of_stack};
 constexpr OrcEntry kUndefined{OrcType::undefined};
 
-class Machine final : public Target {
+class Machine final : public OrcTarget {
  public:
   std::string read(VirtAddr address, std::span<std::byte> out) const override {
     for (size_t i = 0; i < out.size(); ++i) {
@@ -104,7 +106,9 @@ class UnwinderTest : public testing::Test {
     return all;
   }
   Trace run(uint64_t ip, uint64_t sp, uint64_t bp = 0) { return run(registers(ip, sp, bp)); }
-  Trace run(const Registers& all) { return unwind(machine_, stacks_, {Means::registers, all, true, true}); }
+  Trace run(const Registers& all) {
+    return unwind_by_orc(machine_, stacks_, {Means::registers, all, true, true});
+  }
   void put_registers(uint64_t at, const Registers& all) {
     for (size_t i = 0; i < all.values.size(); ++i) machine_.put(at + i * 8, all.values.at(i));
   }
@@ -196,7 +200,7 @@ TEST_F(UnwinderTest, OtherRegisters) {
     const Trace trace = run(all);
     EXPECT_EQ(trace.end, End::complete) << trace.fault;
     EXPECT_THAT(addresses(trace), ElementsAre(kInner + 3, kTop + 5));
-    const Trace without = unwind(machine_, stacks_, {Means::switched_out, all, false, false});
+    const Trace without = unwind_by_orc(machine_, stacks_, {Means::switched_out, all, false, false});
     EXPECT_EQ(without.end, End::damaged);
     EXPECT_THAT(without.fault, HasSubstr(std::string(arch::x86_64::name_of(reg))));
   }
@@ -226,7 +230,7 @@ TEST_F(UnwinderTest, ExceptionAndInterruptedCode) {
   const Frame& interrupted = trace.frames[1];
   EXPECT_TRUE(interrupted.is_interrupted);
   EXPECT_EQ(interrupted.registers, all);
-  EXPECT_TRUE(interrupted.has_all_registers);
+  EXPECT_TRUE(interrupted.registers->has_all());
   EXPECT_EQ(interrupted.at, VirtAddr{saved + 128});
   EXPECT_EQ(interrupted.means, Means::registers);
   EXPECT_THAT(machine_.lookups, ElementsAre(kInner, kMiddle, kTop + 4));
@@ -241,8 +245,8 @@ TEST_F(UnwinderTest, OnlyWhatTheCpuPushed) {
   machine_.put(kTask + 0x1200 + 24, kTop + 5);
   const Trace trace = run(kInner, sp);
   EXPECT_EQ(trace.end, End::complete) << trace.fault;
-  EXPECT_FALSE(trace.frames[1].has_all_registers);
   ASSERT_TRUE(trace.frames[1].registers);
+  EXPECT_FALSE(trace.frames[1].registers->has_all());
   EXPECT_EQ((*trace.frames[1].registers)[Reg::sp], kTask + 0x1200);
   // The registers that were whole before are what this frame's are.
   machine_.entries[kMiddle] = call(0, OrcBase::r10);

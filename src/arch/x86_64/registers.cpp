@@ -21,6 +21,16 @@ constexpr std::array kQemuOrder = {Reg::ax,  Reg::bx,  Reg::cx,  Reg::dx,  Reg::
                                    Reg::sp,  Reg::bp,  Reg::r8,  Reg::r9,  Reg::r10, Reg::r11,
                                    Reg::r12, Reg::r13, Reg::r14, Reg::r15, Reg::ip,  Reg::flags};
 
+bool is_user_set(const arch::Registers& registers) {
+  return own_registers(registers).is_user();
+}
+
+arch::Registers any_from(const Registers& own, size_t first) {
+  arch::Registers registers{&kRegisterSet};
+  for (size_t i = first; i < kRegCount; ++i) registers.put(i, own.values.at(i));
+  return registers;
+}
+
 std::optional<Registers> parse_from(std::span<const std::byte> bytes, size_t first) {
   Cursor in(bytes, ByteOrder::little);
   Registers registers;
@@ -31,6 +41,23 @@ std::optional<Registers> parse_from(std::span<const std::byte> bytes, size_t fir
 }
 
 }  // namespace
+
+constinit const RegisterSet kRegisterSet{kNames, static_cast<uint8_t>(Reg::ip), static_cast<uint8_t>(Reg::sp),
+                                         static_cast<uint8_t>(Reg::bp), is_user_set};
+
+Registers::operator arch::Registers() const {
+  return any_from(*this, 0);
+}
+
+arch::Registers interrupt_frame(const Registers& registers) {
+  return any_from(registers, static_cast<size_t>(Reg::ip));
+}
+
+Registers own_registers(const arch::Registers& registers) {
+  Registers own;
+  for (size_t i = 0; i < kRegCount; ++i) own.values.at(i) = registers.values.at(i);
+  return own;
+}
 
 std::string_view name_of(Reg reg) {
   return kNames.at(static_cast<size_t>(reg));

@@ -9,6 +9,8 @@
 #include <span>
 #include <string_view>
 
+#include "arch/registers.h"
+
 namespace kvista::arch::x86_64 {
 
 /// In the order of struct pt_regs (arch/x86/include/asm/ptrace.h), which is that of ELF's notes too.
@@ -47,8 +49,16 @@ struct Registers {
   uint64_t& operator[](Reg reg) { return values.at(static_cast<size_t>(reg)); }
   /// Whether they are of code that is not the kernel's.
   bool is_user() const { return ((*this)[Reg::cs] & 3) == 3; }
+  /// As registers of any architecture, all of them known.
+  operator arch::Registers() const;
   friend bool operator==(const Registers&, const Registers&) = default;
 };
+
+/// Those of any architecture, where they are of this one.
+Registers own_registers(const arch::Registers& registers);
+/// As registers of any architecture: of these only the last part is known, from ip on.
+arch::Registers interrupt_frame(const Registers& registers);
+extern const RegisterSet kRegisterSet;
 
 /// "RIP", "R15", "ORIG_RAX": as crash writes it.
 std::string_view name_of(Reg reg);

@@ -1,4 +1,4 @@
-#include "unwind/orc_tables.h"
+#include "unwind/x86_64/orc_tables.h"
 
 #include <fmt/format.h>
 

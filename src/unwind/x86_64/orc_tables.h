@@ -11,7 +11,7 @@
 #include "arch/x86_64/orc.h"
 #include "base/address.h"
 #include "base/endian.h"
-#include "unwind/target.h"
+#include "unwind/x86_64/orc_target.h"
 
 namespace kvista::kernel {
 class Session;

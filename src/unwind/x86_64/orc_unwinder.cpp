@@ -1,12 +1,12 @@
-#include "unwind/unwinder.h"
+#include "unwind/x86_64/orc_unwinder.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include "base/endian.h"
+#include "unwind/stack_reader.h"
 
 namespace kvista::unwind {
 namespace {
@@ -14,16 +14,10 @@ namespace {
 using arch::x86_64::OrcBase;
 using arch::x86_64::OrcEntry;
 using arch::x86_64::OrcType;
+using arch::x86_64::Reg;
+using arch::x86_64::Registers;
 
-constexpr size_t kMostFrames = 1024;
-constexpr uint64_t kWord = 8;
-constexpr uint64_t kPage = 4096;
-
-// What a step could not do, in one sentence.
-struct Failure {
-  std::string why;
-  bool is_fatal = false;  // memory is missing: no other means would do better
-};
+constexpr uint64_t kWord = StackReader::kWord;
 
 // Where the unwinder is. What is not known has no value.
 struct State {
@@ -61,7 +55,8 @@ bool follows_call(const BytesBefore& before) {
 
 class Unwinder {
  public:
-  Unwinder(const Target& target, std::span<const Stack> stacks) : target_(target), stacks_(stacks) {}
+  Unwinder(const OrcTarget& target, std::span<const Stack> stacks)
+      : target_(target), reader_(target, stacks, ByteOrder::little) {}
 
   Trace run(const Start& start) {
     begin(start);
@@ -75,37 +70,20 @@ class Unwinder {
 
  private:
   void begin(const Start& start) {
-    state_.ip = VirtAddr{start.registers[Reg::ip]};
-    state_.sp = VirtAddr{start.registers[Reg::sp]};
-    state_.bp = start.registers[Reg::bp];
+    const Registers registers = arch::x86_64::own_registers(start.registers);
+    state_.ip = VirtAddr{registers[Reg::ip]};
+    state_.sp = VirtAddr{registers[Reg::sp]};
+    state_.bp = registers[Reg::bp];
     state_.is_interrupted = start.is_interrupted;
-    if (start.has_all_registers) state_.all = start.registers;
-    if (start.has_all_registers) state_.saved = start.registers;
+    if (start.has_all_registers) state_.all = registers;
+    if (start.has_all_registers) state_.saved = registers;
     state_.has_all = start.has_all_registers;
     state_.at = start.at;
     state_.means = start.means;
-    state_.stack = stack_of_pointer(state_.sp);
-    visit(state_.stack);
+    state_.stack = reader_.stack_of_pointer(state_.sp);
+    reader_.visit(state_.stack);
     add_frame();
   }
-
-  const Stack* stack_of(VirtAddr address) const {
-    const auto at = std::find_if(stacks_.begin(), stacks_.end(),
-                                 [&](const Stack& stack) { return stack.contains(address); });
-    return at == stacks_.end() ? nullptr : &*at;
-  }
-
-  // The same for a stack pointer, which is behind the last word where nothing is on the stack, and in the
-  // guard page below a stack that is used up (the next page up: __unwind_start() of
-  // arch/x86/kernel/unwind_orc.c).
-  const Stack* stack_of_pointer(VirtAddr sp) const {
-    const Stack* stack = stack_of(sp);
-    if (stack == nullptr) stack = stack_of(sp - kWord);
-    if (stack == nullptr) stack = stack_of(VirtAddr{(sp.value | (kPage - 1)) + 1});
-    return stack;
-  }
-
-  bool visit(const Stack* stack) { return stack != nullptr && visited_.insert(stack).second; }
 
   void add_frame() {
     Frame frame;
@@ -115,8 +93,9 @@ class Unwinder {
     frame.means = state_.means;
     frame.is_interrupted = state_.is_interrupted;
     frame.stack = state_.stack;
-    frame.registers = state_.saved;
-    frame.has_all_registers = state_.has_all;
+    if (state_.saved)
+      frame.registers =
+          state_.has_all ? arch::Registers(*state_.saved) : arch::x86_64::interrupt_frame(*state_.saved);
     frame.doubt = state_.doubt;
     trace_.frames.push_back(std::move(frame));
   }
@@ -169,18 +148,7 @@ class Unwinder {
   // --- memory ---
 
   std::optional<uint64_t> word(VirtAddr address, Failure& failure) const {
-    // Only stacks are read: what a damaged frame leads to says nothing.
-    if (stack_of(address) == nullptr) {
-      failure = {fmt::format("the frame of {:#x} leads to {:#x}, which is in no stack", state_.ip.value,
-                             address.value)};
-      return std::nullopt;
-    }
-    std::array<std::byte, kWord> bytes{};
-    if (std::string why = target_.read(address, bytes); !why.empty()) {
-      failure = {std::move(why), true};
-      return std::nullopt;
-    }
-    return load<uint64_t>(bytes.data(), ByteOrder::little);
+    return reader_.word(state_.ip, address, failure);
   }
 
   std::optional<uint64_t> base_register(Reg reg, Failure& failure) const {
@@ -208,7 +176,7 @@ class Unwinder {
       failure = {fmt::format("the frame of {:#x} leads back to {:#x}", state_.ip.value, next.sp.value)};
       return false;
     }
-    if (next.stack != state_.stack && next.stack != nullptr && !visit(next.stack)) {
+    if (next.stack != state_.stack && next.stack != nullptr && !reader_.visit(next.stack)) {
       failure = {
           fmt::format("the frame of {:#x} leads back to the {} stack", state_.ip.value, next.stack->name)};
       return false;
@@ -288,16 +256,7 @@ class Unwinder {
     std::array<std::byte, arch::x86_64::kRegistersSize> bytes{};
     const auto wanted =
         are_all ? std::span(bytes) : std::span(bytes).subspan(arch::x86_64::kInterruptFrameOffset);
-    const Stack* stack = stack_of(address);
-    if (stack == nullptr || stack->end - address < wanted.size()) {
-      failure = {fmt::format("the frame of {:#x} leads to registers at {:#x}, which is in no stack",
-                             state_.ip.value, address.value)};
-      return std::nullopt;
-    }
-    if (std::string why = target_.read(address, wanted); !why.empty()) {
-      failure = {std::move(why), true};
-      return std::nullopt;
-    }
+    if (!reader_.read_registers(state_.ip, address, wanted, failure)) return std::nullopt;
     return are_all ? arch::x86_64::parse_registers(wanted) : arch::x86_64::parse_interrupt_frame(wanted);
   }
 
@@ -354,7 +313,7 @@ class Unwinder {
     }
     next.is_interrupted = entry.is_signal;
     next.is_at_breakpoint = next.saved && is_behind_breakpoint(next.ip);
-    next.stack = stack_of_pointer(next.sp);
+    next.stack = reader_.stack_of_pointer(next.sp);
     if (next.saved && next.saved->is_user()) return next;
     if (!find_bp(entry, found, next, failure)) return std::nullopt;
     if (needs_bp(entry) && !state_.is_bp_sure && !looks_like_return(next.ip)) {
@@ -393,7 +352,7 @@ class Unwinder {
     const auto base = frame_base(failure);
     if (!base) return std::nullopt;
     const VirtAddr frame{*base};
-    if (stack_of(frame) != state_.stack || frame < state_.sp) {
+    if (reader_.stack_of(frame) != state_.stack || frame < state_.sp) {
       failure = {fmt::format("the frame pointer {:#x} is not on the stack", frame.value)};
       return std::nullopt;
     }
@@ -433,8 +392,8 @@ class Unwinder {
     Failure ignored;
     const auto before = word(state_.stack->end - kWord, ignored);
     if (!before) return std::nullopt;
-    const Stack* stack = stack_of(VirtAddr{*before});
-    if (stack == nullptr || !visit(stack)) return std::nullopt;
+    const Stack* stack = reader_.stack_of(VirtAddr{*before});
+    if (!reader_.visit(stack)) return std::nullopt;
     return scan(VirtAddr{*before}, *stack, failure);
   }
 
@@ -483,34 +442,15 @@ class Unwinder {
     return next;
   }
 
-  const Target& target_;
-  std::span<const Stack> stacks_;
-  std::set<const Stack*> visited_;
+  const OrcTarget& target_;
+  StackReader reader_;
   State state_;
   Trace trace_;
 };
 
 }  // namespace
 
-const char* describe(Means means) {
-  switch (means) {
-    case Means::registers:
-      return "registers";
-    case Means::switched_out:
-      return "switched out";
-    case Means::orc:
-      return "orc";
-    case Means::frame_pointer:
-      return "frame pointer";
-    case Means::call_site:
-      return "call site";
-    case Means::scan:
-      return "scan";
-  }
-  return "";
-}
-
-Trace unwind(const Target& target, std::span<const Stack> stacks, const Start& start) {
+Trace unwind_by_orc(const OrcTarget& target, std::span<const Stack> stacks, const Start& start) {
   return Unwinder(target, stacks).run(start);
 }
 

@@ -1,78 +1,16 @@
-// From where a CPU or a task is, back along the calls that led there.
+// Stacks of x86_64, by the kernel's ORC tables.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "arch/x86_64/registers.h"
-#include "base/address.h"
-#include "unwind/stack.h"
-#include "unwind/target.h"
+#include "unwind/trace.h"
+#include "unwind/x86_64/orc_target.h"
 
 namespace kvista::unwind {
 
-using arch::x86_64::Reg;
-using arch::x86_64::Registers;
-
-/// By which means a frame was found.
-enum class Means : uint8_t {
-  registers,      ///< the registers that it started from, or those that an exception saved
-  switched_out,   ///< what was saved when the task was switched out
-  orc,            ///< the kernel's ORC tables
-  frame_pointer,  ///< the frame pointer of code that ORC does not know
-  call_site,      ///< on the stack is the address behind a call of this very function
-  scan,           ///< a guess: what looks like a return address is on the stack
-};
-/// "registers", "switched out", "orc", "frame pointer", "call site", "scan".
-const char* describe(Means means);
-
-struct Frame {
-  VirtAddr address;            ///< to which a call returns, or of the instruction that was interrupted
-  VirtAddr sp;                 ///< the stack pointer there
-  std::optional<VirtAddr> at;  ///< where on the stack the address is
-  Means means = Means::registers;
-  /// It was interrupted, or is where it all starts. Else `address` is behind a call, and may be that of
-  /// another function, where the one that called never expected to go on.
-  bool is_interrupted = false;
-  const Stack* stack = nullptr;  ///< that `sp` is in; null for none
-  /// Of an interrupted frame: all that was saved; where only some were, the others are zeros.
-  std::optional<Registers> registers;
-  bool has_all_registers = false;
-  /// What was wrong with the frame before, so that this one had to be guessed; empty where nothing was.
-  std::string doubt;
-
-  /// The address by which to look for function and line.
-  VirtAddr lookup_address() const { return is_interrupted ? address : address - 1; }
-};
-
-/// Where a stack was followed to.
-enum class End : uint8_t {
-  complete,  ///< to where the kernel was entered, or a kernel thread began
-  damaged,   ///< not so far: `fault` says why
-};
-
-struct Trace {
-  std::vector<Frame> frames;
-  End end = End::damaged;
-  std::string fault;
-  /// With what the kernel was entered from user mode, if it was.
-  std::optional<Registers> user;
-};
-
-/// Where to start.
-struct Start {
-  Means means = Means::registers;
-  Registers registers;  ///< at least ip, sp and bp
-  bool has_all_registers = false;
-  bool is_interrupted = false;
-  std::optional<VirtAddr> at = {};  ///< where on the stack ip is
-};
-
 /// Follows calls upwards. `stacks` are those that may be on the way; they must outlive the trace. Never
 /// throws for what memory holds: the trace says where and why it ends.
-Trace unwind(const Target& target, std::span<const Stack> stacks, const Start& start);
+Trace unwind_by_orc(const OrcTarget& target, std::span<const Stack> stacks, const Start& start);
 
 }  // namespace kvista::unwind
