@@ -18,42 +18,7 @@ namespace {
 using kernel::Session;
 using kernel::Task;
 
-constexpr uint64_t kKib = 1024;
 constexpr uint64_t kNanoseconds = 1'000'000'000;
-
-}  // namespace
-
-TableSpec ps_spec() {
-  return {"tasks",
-          "every task: processes, their threads, the kernel's own, each CPU's idle task",
-          Layout::grid,
-          {{"marker", "", Type::text, "", "> runs on its CPU", Show::only_text},
-           {"pid", "PID", Type::integer, "", "of the task; a process's is its first thread's"},
-           {"tgid", "TGID", Type::integer, "", "the process that the task is of", Show::only_json},
-           {"ppid", "PPID", Type::integer, "", "the parent process"},
-           {"cpu", "CPU", Type::integer, "", "that it runs on, or ran on last"},
-           {"task", "TASK", Type::hex, "", "where its struct task_struct is"},
-           {"state", "ST", Type::text, "",
-            "RU running, IN interruptible, UN uninterruptible, ID idle, ST stopped, TR traced, ZO zombie, DE "
-            "dead, PA "
-            "parked, WA waking, NE new"},
-           {"mem_percent", "%MEM", Type::real, "%", "of memory, by rss_kib"},
-           {"vsz_kib", "VSZ", Type::integer, "KiB", "virtual memory"},
-           {"rss_kib", "RSS", Type::integer, "KiB", "resident memory"},
-           {"command", "COMM", Type::text, "", "the name, in brackets where it is the kernel's own",
-            Show::only_text},
-           {"comm", "COMM", Type::text, "", "the name", Show::only_json},
-           {"kernel_thread", "KERNEL THREAD", Type::boolean, "", "whether it is the kernel's own",
-            Show::only_json},
-           {"active", "ACTIVE", Type::boolean, "", "whether it runs on its CPU", Show::only_json},
-           {"start_time", "START TIME", Type::integer, "ns", "after the kernel started", Show::only_json},
-           {"user_time", "USER TIME", Type::integer, "ns", "that it ran by itself", Show::only_json},
-           {"system_time", "SYSTEM TIME", Type::integer, "ns", "that it ran in the kernel", Show::only_json},
-           {"fault", "FAULT", Type::text, "",
-            "why something is null, of the first; null where all could be read", Show::only_json}}};
-}
-
-namespace {
 
 // A line for people, and what it says of which task.
 TableSpec details_spec(const char* name, const char* description) {
@@ -99,44 +64,11 @@ template <typename T>
 Cell cell(const std::optional<T>& value) {
   return value ? Cell(*value) : Cell{};
 }
-Cell kib(const std::optional<uint64_t>& bytes) {
-  return bytes ? Cell(*bytes / kKib) : Cell{};
-}
 // Its text, or "-".
 template <typename T>
 std::string text(const std::optional<T>& value) {
   return to_text(cell(value));
 }
-
-Cell shown_name(const Task& task) {
-  if (task.comm && task.is_kernel_thread.value_or(false)) return fmt::format("[{}]", *task.comm);
-  return cell(task.comm);
-}
-
-}  // namespace
-
-Row ps_row(const Task& task) {
-  return {std::string(task.is_active ? ">" : ""),
-          cell(task.pid),
-          cell(task.tgid),
-          cell(task.ppid),
-          cell(task.cpu),
-          Hex{task.address.value},
-          cell(task.state),
-          cell(task.mem_percent),
-          kib(task.vsz),
-          kib(task.rss),
-          shown_name(task),
-          cell(task.comm),
-          cell(task.is_kernel_thread),
-          task.is_active,
-          cell(task.start_time),
-          cell(task.user_time),
-          cell(task.system_time),
-          task.fault.empty() ? Cell{} : Cell(task.fault)};
-}
-
-namespace {
 
 Row detail_row(const Task& task, const Task& of, unsigned depth) {
   return {fmt::format("{}PID: {}  TASK: {:x}  CPU: {}  COMMAND: {}", std::string(depth, ' '), text(task.pid),
@@ -210,21 +142,6 @@ Tasks read_tasks(const Session& session, const Invocation& invocation) {
   for (const Task& task : tasks.all) tasks.by_address[task.address] = &task;
   return tasks;
 }
-
-}  // namespace
-
-void add_unreadable_tasks(Report& report, const std::vector<const Task*>& shown) {
-  size_t count = 0;
-  std::string why;
-  for (const Task* task : shown)
-    if (!task->fault.empty() && count++ == 0) why = task->fault;
-  if (count > 0)
-    add_missing(report, fmt::format("not all of {} can be read{}: {}",
-                                    count == 1 ? "one task" : fmt::format("{} tasks", count),
-                                    count == 1 ? "" : ", the first", why));
-}
-
-namespace {
 
 // Says which CPUs' tasks are not marked. A task that is about to end, or was new while a running kernel was
 // saved, is none of the list, and nothing is wrong.

@@ -1,7 +1,6 @@
 #include "cli/shell.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "cli/command_line.h"
 #include "cli/refused.h"
 #include "cli/shell_alias.h"
+#include "cli/shell_builtin.h"
 #include "cli/shell_completion.h"
 #include "cli/shell_editor.h"
 #include "cli/shell_job.h"
@@ -39,22 +39,6 @@ std::string in_home(const char* name) {
   const char* home = std::getenv("HOME");
   return home == nullptr || *home == 0 ? "" : fmt::format("{}/{}", home, name);
 }
-
-// What a job found that the shell is to keep: both see this memory.
-class SharedAddress {
- public:
-  SharedAddress()
-      : at_(mmap(nullptr, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
-    if (at_ == MAP_FAILED) throw Error(fmt::format("no memory can be shared: {}", std::strerror(errno)));
-  }
-  SharedAddress(const SharedAddress&) = delete;
-  SharedAddress& operator=(const SharedAddress&) = delete;
-  ~SharedAddress() { munmap(at_, sizeof(uint64_t)); }
-  uint64_t& value() { return *static_cast<uint64_t*>(at_); }
-
- private:
-  void* at_;
-};
 
 // A statement's status, and whether what follows it on its line is to be left out.
 using Done = JobResult;
@@ -175,7 +159,7 @@ class Shell {
     if (name == "shell") throw UsageError("shell: this is one already");
     if (find_command(name) != nullptr)
       return jobs_->run(statement, [&] { return run_command_line(statement.words, &opened_); });
-    return jobs_->run(statement, [&] { return run_type(statement.words); });
+    return jobs_->run(statement, [&] { return run_type(statement.words, opened_); });
   }
 
   // "COMMAND < FILE": once with the words of each line.
@@ -193,31 +177,6 @@ class Shell {
         if (!statement.output.empty()) statement.is_appended = true;
       }
     return {};
-  }
-
-  // crash takes a type's name for a command: "task_struct.pid ADDRESS", "*task_struct ADDRESS".
-  int run_type(Words words) const {
-    std::string& name = words.front();
-    const std::string given = name;
-    if (name.starts_with('*')) name.erase(0, 1);
-    const std::string type = name.substr(0, name.find_first_of(".,["));
-    constexpr std::array<std::pair<type::Kind, const char*>, 4> kBy = {
-        {{type::Kind::structure, "struct"},
-         {type::Kind::union_type, "union"},
-         {type::Kind::enumeration, "enum"},
-         {type::Kind::type_definition, "whatis"}}};
-    for (const auto& [kind, command] : kBy) {
-      if (type.empty() || !has_type(type, kind)) continue;
-      words.insert(words.begin(), command);
-      return run_command_line(words, &opened_);
-    }
-    throw UsageError(fmt::format("{}: there is no such command, and no type of this name (help)", given));
-  }
-
-  bool has_type(const std::string& name, type::Kind kind) const try {
-    return !session_->types().find(name, kind).empty();
-  } catch (const Error&) {
-    return false;
   }
 
   // --- what is done in the shell itself ---
@@ -267,23 +226,11 @@ class Shell {
     return done;
   }
 
-  // "repeat [-SECONDS] [-n TIMES] COMMAND"
   Done repeat(const Statement& statement) {
-    constexpr unsigned kMostSeconds = 1000000;
-    Statement one = statement;
-    unsigned seconds = 0;
-    unsigned times = 0;
-    one.words.erase(one.words.begin());
-    while (!one.words.empty() && one.words.front().starts_with('-')) {
-      const bool is_times = one.words.front() == "-n" && one.words.size() > 1;
-      Invocation number;
-      number.options["repeat"] = {is_times ? one.words[1] : one.words.front().substr(1)};
-      (is_times ? times : seconds) = number_option(number, "repeat", is_times ? 1 : 0, kMostSeconds, 0);
-      one.words.erase(one.words.begin(), one.words.begin() + (is_times ? 2 : 1));
-    }
-    if (one.words.empty()) throw UsageError("repeat: a command is needed");
-    for (unsigned done = 0; times == 0 || done < times; ++done) {
-      if (done > 0 && !jobs_->pause(seconds)) return {0, true};
+    Repeat wanted = repeat_of(statement);
+    Statement& one = wanted.statement;
+    for (unsigned done = 0; wanted.times == 0 || done < wanted.times; ++done) {
+      if (done > 0 && !jobs_->pause(wanted.seconds)) return {0, true};
       for (const Statement& meant : aliases_.expand(one)) {
         if (guarded([&] { return run_statement(meant); }).is_interrupted) return {0, true};
         if (is_over_) return {};
@@ -295,24 +242,14 @@ class Shell {
 
   Done help(const Statement& statement) {
     const Words& words = statement.words;
-    if (words.size() == 1) return say(statement, list_of_commands());
+    if (words.size() == 1) {
+      std::string own;
+      for (const BuiltIn& one : kBuiltIns) own += fmt::format("  {:<12} {}\n", one.name, one.summary);
+      return say(statement, list_of_commands(own));
+    }
     for (const BuiltIn& one : kBuiltIns)
       if (words[1] == one.name) return say(statement, fmt::format("{}\n  {}\n", one.usage, one.summary));
     return jobs_->run(statement, [&] { return run_command_line(words, &opened_); });
-  }
-
-  static std::string list_of_commands() {
-    std::string text;
-    for (const Command& command : commands())
-      text += fmt::format("  {:<12} {}\n", command.name, command.summary);
-    text += "\nIn the shell itself:\n";
-    for (const BuiltIn& one : kBuiltIns) text += fmt::format("  {:<12} {}\n", one.name, one.summary);
-    return text +
-           "\nCOMMAND | less, COMMAND > FILE, COMMAND >> FILE; < SCRIPT; COMMAND < FILE: with the words of "
-           "each\n"
-           "line; several with ; between them; !COMMAND is the host's; # begins a comment. help COMMAND "
-           "says\n"
-           "how it is used.\n";
   }
 
   const Invocation& invocation_;
