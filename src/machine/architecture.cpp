@@ -22,9 +22,9 @@ const std::array kArchitectures = {
                  arch::x86_64::kPhysicalAlign, x86_64::image_offset, x86_64::noted_phys_base,
                  x86_64::is_of_image, kX86Roots, x86_64::possible_pagings, x86_64::paging, x86_64::probes},
     Architecture{"arm64", "aarch64", arch::arm64::kElfMachine, ByteOrder::little, arch::arm64::kPhysicalBits,
-                 true, kArm64Keys, arch::arm64::kKaslrAlign, FactId::kimage_voffset,
-                 arch::arm64::kImageAlign, arm64::image_offset, arm64::noted_kimage_voffset,
-                 arm64::is_of_image, kArm64Roots, arm64::possible_pagings, arm64::paging, arm64::probes},
+                 true, kArm64Keys, arch::arm64::kKaslrAlign, FactId::kimage_voffset, arch::arm64::kImageAlign,
+                 arm64::image_offset, arm64::noted_kimage_voffset, arm64::is_of_image, kArm64Roots,
+                 arm64::possible_pagings, arm64::paging, arm64::probes},
 };
 
 }  // namespace
