@@ -7,6 +7,7 @@
 #include <cctype>
 
 #include "arch/arm64/registers.h"
+#include "arch/riscv64/registers.h"
 #include "arch/x86_64/registers.h"
 
 namespace kvista::cli {
@@ -18,6 +19,20 @@ using Line = std::span<const uint8_t>;
 template <typename... Regs>
 constexpr std::array<uint8_t, sizeof...(Regs)> numbers(Regs... regs) {
   return {static_cast<uint8_t>(regs)...};
+}
+
+// All registers in their order, and so many on a line.
+template <size_t Count>
+constexpr std::array<uint8_t, Count> counted() {
+  std::array<uint8_t, Count> all{};
+  for (size_t i = 0; i < Count; ++i) all.at(i) = static_cast<uint8_t>(i);
+  return all;
+}
+template <size_t Count>
+constexpr std::array<std::array<uint8_t, 3>, Count / 3> threes() {
+  std::array<std::array<uint8_t, 3>, Count / 3> lines{};
+  for (size_t i = 0; i < Count; ++i) lines.at(i / 3).at(i % 3) = static_cast<uint8_t>(i);
+  return lines;
 }
 
 // --- x86_64 ---
@@ -40,11 +55,7 @@ constexpr std::array kX86Order = {
 // --- arm64 ---
 
 using Arm = arch::arm64::Reg;
-constexpr auto kArmColumns = [] {
-  std::array<uint8_t, arch::arm64::kRegCount> all{};
-  for (size_t i = 0; i < all.size(); ++i) all.at(i) = static_cast<uint8_t>(i);
-  return all;
-}();
+constexpr auto kArmColumns = counted<arch::arm64::kRegCount>();
 constexpr std::array kArmNotes = {
     RegisterView::Note{static_cast<uint8_t>(Arm::x30), "LR", "the link register", 0},
     RegisterView::Note{static_cast<uint8_t>(Arm::pstate), nullptr, "", 8},
@@ -65,6 +76,18 @@ constexpr std::array kArmOrder = {numbers(Arm::pc, Arm::x30, Arm::sp),
                                   numbers(2, 1, 0),
                                   numbers(Arm::orig_x0, Arm::syscallno, Arm::pstate)};
 
+// --- riscv64 ---
+
+using Risc = arch::riscv64::Reg;
+constexpr auto kRiscColumns = counted<arch::riscv64::kRegCount>();
+constexpr std::array kRiscNotes = {
+    RegisterView::Note{static_cast<uint8_t>(Risc::status), nullptr, "null where a note has the registers", 0},
+    RegisterView::Note{static_cast<uint8_t>(Risc::cause), nullptr,
+                       "of an exception its number; null likewise", 0},
+    RegisterView::Note{static_cast<uint8_t>(Risc::orig_a0), nullptr,
+                       "of a system call its first argument; null likewise", 0}};
+constexpr auto kRiscOrder = threes<arch::riscv64::kRegCount>();
+
 template <size_t Count>
 constexpr std::array<Line, Count> lines_of(const std::array<std::array<uint8_t, 3>, Count>& order) {
   std::array<Line, Count> lines{};
@@ -73,10 +96,12 @@ constexpr std::array<Line, Count> lines_of(const std::array<std::array<uint8_t, 
 }
 constexpr auto kX86Lines = lines_of(kX86Order);
 constexpr auto kArmLines = lines_of(kArmOrder);
+constexpr auto kRiscLines = lines_of(kRiscOrder);
 
 constexpr std::array kViews = {
     RegisterView{"x86_64", &arch::x86_64::kRegisterSet, kX86Columns, kX86Lines, kX86Notes},
-    RegisterView{"arm64", &arch::arm64::kRegisterSet, kArmColumns, kArmLines, kArmNotes}};
+    RegisterView{"arm64", &arch::arm64::kRegisterSet, kArmColumns, kArmLines, kArmNotes},
+    RegisterView{"riscv64", &arch::riscv64::kRegisterSet, kRiscColumns, kRiscLines, kRiscNotes}};
 
 const RegisterView::Note* note_of(const RegisterView& view, uint8_t reg) {
   const auto at = std::find_if(view.notes.begin(), view.notes.end(),

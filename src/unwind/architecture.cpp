@@ -4,11 +4,13 @@
 #include <array>
 
 #include "arch/arm64/registers.h"
+#include "arch/riscv64/registers.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/qemu_cpu.h"
 #include "arch/x86_64/registers.h"
 #include "kernel/session.h"
 #include "unwind/arm64/stacks.h"
+#include "unwind/riscv64/stacks.h"
 #include "unwind/x86_64/stacks.h"
 
 namespace kvista::unwind {
@@ -21,6 +23,9 @@ constexpr bool is_executable_on_x86(uint64_t entry) {
 }
 constexpr bool is_executable_on_arm64(uint64_t entry) {
   return (entry >> 53 & 1) == 0;  // PTE_PXN
+}
+constexpr bool is_executable_on_riscv64(uint64_t entry) {
+  return (entry >> 3 & 1) != 0;  // _PAGE_EXEC
 }
 
 const std::array kRules = {
@@ -40,6 +45,14 @@ const std::array kRules = {
                kUpperHalf,
                is_executable_on_arm64,
                arm64::make_follower},
+    StackRules{"riscv64",
+               Means::frame_pointer,
+               {arch::riscv64::kPrStatusSize, arch::riscv64::parse_prstatus},
+               {},
+               riscv64::kCpuStacks,
+               kUpperHalf,
+               is_executable_on_riscv64,
+               riscv64::make_follower},
 };
 
 }  // namespace
