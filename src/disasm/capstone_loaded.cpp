@@ -39,8 +39,8 @@ Capstone load() {
 }  // namespace
 
 const Capstone& capstone() {
-  static const Capstone all = load();
-  return all;
+  static const Capstone kAll = load();
+  return kAll;
 }
 
 }  // namespace kvista::disasm
