@@ -116,7 +116,8 @@ KernelIdentity DumpPlan::identity() const {
     identity.direct_map = machine.number(FactId::page_offset).value_or(0);
     identity.cpus = notes_.cpus();
     if (identity.cpus == 0) identity.cpus = static_cast<uint32_t>(machine.number(FactId::cpus).value_or(1));
-    if (const auto uts = machine::read_utsname(machine, identity.phys_base))
+    const auto offset = machine.image_offset();
+    if (const auto uts = offset ? machine::read_utsname(machine, *offset) : std::nullopt)
       identity.utsname = header_fields(*uts, request_.erasure.ranges);
   });
   return identity;
