@@ -46,7 +46,7 @@ std::string leads_to(const WalkStep& step) {
     case EntryKind::leaf:
       return fmt::format("page {:#x}", step.entry.target.value);
     case EntryKind::prot_none:
-      return fmt::format("page {:#x}, no access (frame inverted)", step.entry.target.value);
+      return fmt::format("page {:#x}, no access", step.entry.target.value);
     case EntryKind::swap:
       return fmt::format("swap entry: type {}, offset {:#x}", step.entry.swap_type, step.entry.swap_offset);
   }
