@@ -28,6 +28,7 @@ enum class FactId {
   root_page_table,
   phys_base,
   kimage_voffset,
+  va_kernel_pa_offset,
   kaslr_offset,
   page_offset,
   phys_offset,

@@ -24,6 +24,9 @@ struct Entry {
   PhysAddr target;           ///< the table, or the first byte of the mapped page
   uint64_t swap_type = 0;    ///< kind swap
   uint64_t swap_offset = 0;  ///< kind swap
+  /// Where several entries of a table map one page together (RISC-V's Svnapot): log2 of that page's bytes,
+  /// and `target` is its first one. 0: the entry maps what its level says.
+  uint8_t group_shift = 0;
 };
 
 /// Which addresses one root maps.
@@ -61,6 +64,10 @@ struct Paging {
   unsigned page_shift() const { return shifts[1]; }
   /// Bytes that one entry of `level` maps.
   uint64_t entry_size(unsigned level) const { return uint64_t{1} << shifts[level]; }
+  /// Bytes of the page that an entry of `level` maps, which is more where entries map one together.
+  uint64_t page_bytes(const Entry& entry, unsigned level) const {
+    return entry.group_shift == 0 ? entry_size(level) : uint64_t{1} << entry.group_shift;
+  }
   unsigned entries(unsigned level) const { return 1U << (shifts[level + 1] - shifts[level]); }
   uint64_t table_bytes(unsigned level) const { return uint64_t{entries(level)} * sizeof(uint64_t); }
   unsigned index_at(VirtAddr address, unsigned level) const {

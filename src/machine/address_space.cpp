@@ -107,7 +107,8 @@ class LeafScan {
       if (at > range_.last) break;
       const Entry entry = table[i];
       if (entry.kind == EntryKind::table && !scan(entry.target, level - 1, at, visit)) return false;
-      if (entry.kind == EntryKind::leaf && !visit({at, entry.target, paging_.entry_size(level)}))
+      const uint64_t into = at.value & (paging_.page_bytes(entry, level) - 1);
+      if (entry.kind == EntryKind::leaf && !visit({at, entry.target + into, paging_.entry_size(level)}))
         return false;
     }
     return true;
@@ -187,7 +188,7 @@ Walk AddressSpace::walk(VirtAddr pointer) const {
       case EntryKind::leaf:
       case EntryKind::prot_none:
         walk.end = entry.kind == EntryKind::leaf ? WalkEnd::mapped : WalkEnd::prot_none;
-        walk.page_size = paging_.entry_size(level);
+        walk.page_size = paging_.page_bytes(entry, level);
         walk.phys = entry.target + (address.value & (walk.page_size - 1));
         return walk;
     }

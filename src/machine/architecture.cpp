@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "arch/arm64/layout.h"
+#include "arch/riscv64/layout.h"
 #include "arch/x86_64/layout.h"
 #include "machine/arm64/probes.h"
 #include "machine/machine.h"
+#include "machine/riscv64/probes.h"
 #include "machine/x86_64/probes.h"
 
 namespace kvista::machine {
@@ -13,8 +15,10 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kX86Roots = {"init_top_pgt", "swapper_pg_dir"};
 constexpr std::array<std::string_view, 2> kX86Keys = {"SYMBOL(init_top_pgt)", "SYMBOL(init_level4_pgt)"};
-constexpr std::array<std::string_view, 1> kArm64Roots = {"swapper_pg_dir"};
+constexpr std::array<std::string_view, 1> kUsualRoots = {"swapper_pg_dir"};
 constexpr std::array<std::string_view, 2> kArm64Keys = {"NUMBER(kimage_voffset)", "NUMBER(PHYS_OFFSET)"};
+constexpr std::array<std::string_view, 2> kRiscv64Keys = {"NUMBER(va_kernel_pa_offset)",
+                                                          "NUMBER(phys_ram_base)"};
 
 const std::array kArchitectures = {
     Architecture{"x86_64", "x86_64", arch::x86_64::kElfMachine, ByteOrder::little,
@@ -23,8 +27,13 @@ const std::array kArchitectures = {
                  x86_64::is_of_image, kX86Roots, x86_64::possible_pagings, x86_64::paging, x86_64::probes},
     Architecture{"arm64", "aarch64", arch::arm64::kElfMachine, ByteOrder::little, arch::arm64::kPhysicalBits,
                  true, kArm64Keys, arch::arm64::kKaslrAlign, FactId::kimage_voffset, arch::arm64::kImageAlign,
-                 arm64::image_offset, arm64::noted_kimage_voffset, arm64::is_of_image, kArm64Roots,
+                 arm64::image_offset, arm64::noted_kimage_voffset, arm64::is_of_image, kUsualRoots,
                  arm64::possible_pagings, arm64::paging, arm64::probes},
+    Architecture{"riscv64", "riscv64", arch::riscv64::kElfMachine, ByteOrder::little,
+                 arch::riscv64::kPhysicalBits, false, kRiscv64Keys, arch::riscv64::kKaslrAlign,
+                 FactId::va_kernel_pa_offset, arch::riscv64::kImageAlign, riscv64::image_offset,
+                 riscv64::noted_image_fact, riscv64::is_of_image, kUsualRoots, riscv64::possible_pagings,
+                 riscv64::paging, riscv64::probes},
 };
 
 }  // namespace

@@ -162,6 +162,8 @@ const std::vector<FactInfo>& all_facts() {
       {FactId::phys_base, "phys_base", Form::hex, "physical address minus offset in the kernel mapping"},
       {FactId::kimage_voffset, "kimage_voffset", Form::hex,
        "virtual minus physical address in the kernel image"},
+      {FactId::va_kernel_pa_offset, "va_kernel_pa_offset", Form::hex,
+       "virtual minus physical address in the kernel image"},
       {FactId::kaslr_offset, "kaslr_offset", Form::hex, "how far KASLR moved the kernel image"},
       {FactId::page_offset, "page_offset", Form::hex, "start of the direct map of physical memory"},
       {FactId::phys_offset, "phys_offset", Form::hex, "physical address at the start of the direct map"},

@@ -16,18 +16,17 @@ constexpr size_t kMaxSystemFile = size_t{4} << 20;
 
 struct KnownMachine {
   uint16_t elf_machine;
-  const char* name;
+  const char* name;  // with its article
 };
 // For the message: architectures that kvista does not read yet.
-constexpr std::array kOtherMachines = {KnownMachine{3, "i386"},      KnownMachine{21, "ppc64"},
-                                       KnownMachine{22, "s390x"},    KnownMachine{40, "arm"},
-                                       KnownMachine{243, "riscv64"}, KnownMachine{258, "loongarch64"}};
+constexpr std::array kOtherMachines = {KnownMachine{3, "an i386"}, KnownMachine{21, "a ppc64"},
+                                       KnownMachine{22, "an s390x"}, KnownMachine{40, "an arm"},
+                                       KnownMachine{258, "a loongarch64"}};
 
 std::string names_of_architectures() {
-  std::string names;
-  for (const Architecture& one : architectures())
-    names += fmt::format("{}{}", names.empty() ? "" : " and ", one.name);
-  return names;
+  std::vector<std::string_view> names;
+  for (const Architecture& one : architectures()) names.emplace_back(one.name);
+  return fmt::format("{} and {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
 }
 
 // Nothing where the image does not say. Throws Unsupported for what kvista does not read.
@@ -41,7 +40,7 @@ const Architecture* architecture_of(const image::Traits& traits) {
   }
   for (const KnownMachine& known : kOtherMachines)
     if (known.elf_machine == traits.elf_machine)
-      throw Unsupported(fmt::format("{}: the memory of an {} machine; this version of kvista reads {} only",
+      throw Unsupported(fmt::format("{}: the memory of {} machine; this version of kvista reads {} only",
                                     traits.path, known.name, names_of_architectures()));
   throw Unsupported(
       fmt::format("{}: the memory of an unknown machine (ELF machine number {}); this version of kvista "
@@ -244,6 +243,12 @@ uint64_t Machine::need_number(FactId id) {
                     image_->traits().path, describe_missing_note(*image_, notes_in_memory_), info.name,
                     info.name),
         info.name);
+  if (const Architecture* other = architecture_of_note(note()); other != nullptr && other != architecture_)
+    throw MissingFact(fmt::format("{}: the image is the memory of {}, but its VMCOREINFO is that of a kernel "
+                                  "for {}: one of the two is "
+                                  "wrong, and {} cannot be established",
+                                  image_->traits().path, architecture_->name, other->name, info.name),
+                      info.name);
   std::string reasons;
   for (const Candidate& c : fact(id).candidates) {
     // That there is no configuration explains nothing.

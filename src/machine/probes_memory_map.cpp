@@ -236,7 +236,12 @@ void add_memory_map_probes(ArchProbes& all) {
 }
 
 std::span<const std::string_view> wanted_symbols() {
-  static constexpr std::array<std::string_view, 26> kNames = {"_text",
+  static constexpr std::array<std::string_view, 31> kNames = {"_text",
+                                                              "_start",
+                                                              "phys_ram_base",
+                                                              "kernel_map",
+                                                              "satp_mode",
+                                                              "vmemmap_start_pfn",
                                                               "_end",
                                                               "init_top_pgt",
                                                               "swapper_pg_dir",

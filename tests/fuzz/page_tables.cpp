@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "arch/arm64/paging.h"
+#include "arch/riscv64/paging.h"
 #include "arch/x86_64/paging.h"
 #include "base/cursor.h"
 #include "base/error.h"
@@ -56,6 +57,10 @@ arch::Paging paging_of(const PageTablesInput& head) {
     return *arch::arm64::make_paging(
         kPageSizes.at(head.flags / PageTablesInput::kPageSizeOf % 4 % kPageSizes.size()),
         kBits.at(head.flags / PageTablesInput::kBitsOf % kBits.size()));
+  constexpr std::array kRiscvBits = {uint64_t{39}, uint64_t{48}, uint64_t{57}};
+  if ((head.flags & PageTablesInput::riscv64) != 0)
+    return *arch::riscv64::make_paging(
+        kRiscvBits.at(head.flags / PageTablesInput::kBitsOf % 8 % kRiscvBits.size()));
   uint64_t mask = 0;
   if ((head.flags & PageTablesInput::mask_47) != 0) mask |= uint64_t{1} << 47;
   if ((head.flags & PageTablesInput::mask_51) != 0) mask |= uint64_t{1} << 51;

@@ -430,6 +430,34 @@ Seed arm64_page_tables_seed(bool is_large) {
   return {fmt::format("arm64-{}", is_large ? 52 : 48), page_tables_input(head, memory, 0x5000)};
 }
 
+// The same for riscv64, and 16 entries for one page of 64 KiB.
+Seed riscv64_page_tables_seed(uint64_t bits) {
+  constexpr uint64_t kTable = 1, kPage = 0xe7, kNapot = uint64_t{1} << 63;
+  const auto entry = [](uint64_t phys, uint64_t flags) { return phys >> 12 << 10 | flags; };
+  test::PhysicalMemory memory;
+  uint64_t top = 0;
+  // The upper half's first entry of the root, then the first of each table down to level 3.
+  for (uint64_t at = bits; at > 39; at -= 9) {
+    memory.put64(top + (top == 0 ? 256 * 8 : 0), entry(top + 0x1000, kTable));
+    top += 0x1000;
+  }
+  const uint64_t first = top + (top == 0 ? 256 * 8 : 0);
+  memory.put64(first, entry(0x3000, kTable));
+  memory.put64(first + 8, entry(0, kPage));  // 1 GiB
+  memory.put64(0x3000, entry(0x4000, kTable));
+  memory.put64(0x3008, entry(0x200000, kPage));
+  memory.put64(0x3010, entry(uint64_t{1} << 40, kTable));  // not there
+  memory.put64(0x4018, entry(0x1000, kPage));
+  memory.put64(0x4020, entry(0x2000, kPage));
+  memory.put64(0x4028, entry(0x1000, kPage) - 1);  // taken out of the map
+  memory.put64(0x4030, uint64_t{0x1234} << 12 | uint64_t{1} << 7);
+  for (uint64_t i = 16; i < 32; ++i) memory.put64(0x4000 + i * 8, entry(0x8000, kPage) | kNapot);
+  const uint64_t base = ~uint64_t{0} << (bits - 1);
+  const uint64_t flags = PageTablesInput::riscv64 + PageTablesInput::kBitsOf * (bits / 9 - 4);
+  const PageTablesInput head{flags, 0, base, UINT64_MAX, base + 0x12345};
+  return {fmt::format("riscv64-{}", bits), page_tables_input(head, memory, 0x5000)};
+}
+
 std::vector<Seed> page_tables_seeds() {
   constexpr uint64_t k47 = uint64_t{1} << 47;
   return {
@@ -439,7 +467,10 @@ std::vector<Seed> page_tables_seeds() {
       page_tables_seed(5, PageTablesInput::five_levels, 0, true),
       page_tables_seed(5, PageTablesInput::five_levels | PageTablesInput::mask_51, uint64_t{1} << 51, false),
       arm64_page_tables_seed(false),
-      arm64_page_tables_seed(true)};
+      arm64_page_tables_seed(true),
+      riscv64_page_tables_seed(39),
+      riscv64_page_tables_seed(48),
+      riscv64_page_tables_seed(57)};
 }
 
 constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},

@@ -83,8 +83,9 @@ struct PrintkInput {
 /// The head of a page-table input; little-endian, in this order.
 struct PageTablesInput {
   /// `wrap`: physical addresses beyond the end start again at 0, so that every entry leads somewhere.
-  /// `arm64`: of the shape that the numbers above choose, of a page size and of bits of address.
-  enum Flag : uint64_t { five_levels = 1, mask_47 = 2, mask_51 = 4, wrap = 8, arm64 = 16 };
+  /// `arm64`: of the shape that the numbers above choose, of a page size and of bits of address. `riscv64`:
+  /// of so many bits of address.
+  enum Flag : uint64_t { five_levels = 1, mask_47 = 2, mask_51 = 4, wrap = 8, arm64 = 16, riscv64 = 1024 };
   static constexpr uint64_t kPageSizeOf = 32, kBitsOf = 128;  ///< what those numbers are multiplied by
   uint64_t flags = 0;
   uint64_t root = 0;

@@ -13,7 +13,7 @@ NEEDED = "arch release build_id page_size root_page_table kernel_image struct_pa
 
 OWN = {
     "arm64": "va_bits va_bits_actual page_table_levels kimage_voffset kaslr_offset page_offset phys_offset vmemmap modules".split(),
-    "riscv64": ["page_table_levels", "page_offset", "kaslr_offset"],
+    "riscv64": "va_bits_actual page_table_levels va_kernel_pa_offset kaslr_offset page_offset phys_offset direct_map vmalloc vmemmap modules".split(),
     "s390x": ["kaslr_offset"],
 }
 """What `kvista info` tells beside that."""
@@ -21,8 +21,11 @@ OWN = {
 LINKED_AT = {"arm64": 0xFFFF800080000000, "riscv64": 0xFFFFFFFF80002000}
 """_text without KASLR: KIMAGE_VADDR (arch/arm64/include/asm/memory.h), KERNEL_LINK_ADDR behind the boot code."""
 
-WORDS = {"arm64": {"kimage_voffset": "kimage_voffset"}}
-"""Facts that are a variable of the kernel."""
+WORDS = {"arm64": {"kimage_voffset": "kimage_voffset"}, "riscv64": {"phys_offset": "phys_ram_base", "page_offset": "kernel_map"}}
+"""Facts that are a variable of the kernel, or the first member of one."""
+
+VA_BITS = {"arm64": {4: 48, 5: 52}, "riscv64": {3: 39, 4: 48, 5: 57}}
+"""Bits of a virtual address by levels of page tables."""
 
 
 class OtherFactCheck(facts.FactCheck):
@@ -63,8 +66,10 @@ class OtherFactCheck(facts.FactCheck):
         levels = self.oracle.page_table_levels()
         if levels is not None:
             yield "page_table_levels", levels
-        if name == "arm64":
-            yield "va_bits_actual", 12 + 9 * 4 if levels == 4 else 52
+        if name in VA_BITS and levels is not None:
+            yield "va_bits_actual", VA_BITS[name][levels]
+        if name == "riscv64":
+            yield "va_kernel_pa_offset", self._text().virtual - (self._text().physical or 0)
         if name in LINKED_AT:
             yield "kaslr_offset", self._symbol("_text") - LINKED_AT[name]
         for fact, word in WORDS.get(name, {}).items():
