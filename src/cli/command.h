@@ -137,6 +137,8 @@ std::unique_ptr<kernel::Session> open_session(const Invocation& invocation);
 /// Opens it, or takes what the shell has open, calls `work`, and puts what is odd into the report's warnings;
 /// an error comes with them.
 Report with_session(const Invocation& invocation, const std::function<Report(const kernel::Session&)>& work);
+/// The same for what works on a machine, and not on the kernel's objects.
+Report with_machine(const Invocation& invocation, const std::function<Report(machine::Machine&)>& work);
 /// Adds what is missing, and says that the report is partial.
 void add_missing(Report& report, const std::string& what);
 

@@ -150,14 +150,16 @@ const kernel::Session* opened_session(const Invocation& invocation) {
 }
 
 // Those that were not printed before.
-std::vector<std::string> new_warnings(const Invocation& invocation, const kernel::Session& session) {
-  std::vector<std::string> warnings = session.warnings();
+std::vector<std::string> not_said(const Invocation& invocation, std::vector<std::string> warnings) {
   if (invocation.opened != nullptr)
     std::erase_if(warnings, [&](const std::string& warning) {
       const auto& said = invocation.opened->said;
       return std::find(said.begin(), said.end(), warning) != said.end();
     });
   return warnings;
+}
+std::vector<std::string> new_warnings(const Invocation& invocation, const kernel::Session& session) {
+  return not_said(invocation, session.warnings());
 }
 
 }  // namespace
@@ -179,6 +181,16 @@ Report with_session(const Invocation& invocation, const std::function<Report(con
   } catch (const Error& error) {
     throw ExplainedError(error, *session, new_warnings(invocation, *session));
   }
+}
+
+Report with_machine(const Invocation& invocation, const std::function<Report(machine::Machine&)>& work) {
+  if (const kernel::Session* session = opened_session(invocation)) {
+    Report report = session->with_machine([&](machine::Machine& machine) { return work(machine); });
+    report.warnings = not_said(invocation, std::move(report.warnings));
+    return report;
+  }
+  const auto machine = open_machine(invocation, image_paths(invocation, std::nullopt), false);
+  return work(*machine);
 }
 
 void add_missing(Report& report, const std::string& what) {

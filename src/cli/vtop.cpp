@@ -78,21 +78,16 @@ machine::AddressSpace space_of(machine::Machine& machine) {
   }
 }
 
-Report run(const Invocation& invocation) {
-  const std::string& text = invocation.operands.front();
-  const auto number = vmcoreinfo::parse_number(text, true);
-  if (!number) throw UsageError(fmt::format("vtop {}: expected an address in hexadecimal", text));
-  const VirtAddr address{*number};
-  const auto machine = open_machine(invocation, image_paths(invocation, std::nullopt), false);
-  const auto space = space_of(*machine);
+Report translate(machine::Machine& machine, VirtAddr address) {
+  const auto space = space_of(machine);
   const Walk walk = space.walk(address);
 
-  Report report{"vtop", {{result_spec(), {result_row(*machine, address, walk)}}, {walk_spec(), {}}}, {}, {}};
+  Report report{"vtop", {{result_spec(), {result_row(machine, address, walk)}}, {walk_spec(), {}}}, {}, {}};
   for (const WalkStep& step : walk.steps)
     report.tables[1].rows.push_back({space.paging().level_name(step.level), Hex{step.entry_at.value},
                                      Hex{step.raw}, leads_to(step),
                                      space.paging().format->describe_flags(step.raw)});
-  report.warnings = machine->warnings();
+  report.warnings = machine.warnings();
   if (walk.end != WalkEnd::mapped && walk.end != WalkEnd::prot_none) {
     report.status = ExitStatus::partial;
     report.warnings.push_back(
@@ -102,6 +97,14 @@ Report run(const Invocation& invocation) {
     report.warnings.emplace_back(
         "the address is a process's; it was looked up in the kernel's own page tables");
   return report;
+}
+
+Report run(const Invocation& invocation) {
+  const std::string& text = invocation.operands.front();
+  const auto number = vmcoreinfo::parse_number(text, true);
+  if (!number) throw UsageError(fmt::format("vtop {}: expected an address in hexadecimal", text));
+  const VirtAddr address{*number};
+  return with_machine(invocation, [&](machine::Machine& machine) { return translate(machine, address); });
 }
 
 }  // namespace
