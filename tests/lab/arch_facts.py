@@ -13,7 +13,10 @@ NEEDED = "arch release build_id page_size root_page_table kernel_image struct_pa
 
 OWN = {
     "arm64": "va_bits va_bits_actual page_table_levels kimage_voffset kaslr_offset page_offset phys_offset vmemmap modules".split(),
-    "riscv64": "va_bits_actual page_table_levels va_kernel_pa_offset kaslr_offset page_offset phys_offset direct_map vmalloc vmemmap modules".split(),
+    "riscv64": [
+        *("va_bits_actual", "page_table_levels", "va_kernel_pa_offset", "kaslr_offset", "page_offset", "phys_offset"),
+        *("direct_map", "vmalloc", "vmemmap", "modules"),
+    ],
     "s390x": ["kaslr_offset"],
 }
 """What `kvista info` tells beside that."""
