@@ -30,7 +30,7 @@ const std::array kArchitectures = {
                  arm64::image_offset, arm64::noted_kimage_voffset, arm64::is_of_image, kUsualRoots,
                  arm64::possible_pagings, arm64::paging, arm64::probes},
     Architecture{"riscv64", "riscv64", arch::riscv64::kElfMachine, ByteOrder::little,
-                 arch::riscv64::kPhysicalBits, false, kRiscv64Keys, arch::riscv64::kKaslrAlign,
+                 arch::riscv64::kPhysicalBits, true, kRiscv64Keys, arch::riscv64::kKaslrAlign,
                  FactId::va_kernel_pa_offset, arch::riscv64::kImageAlign, riscv64::image_offset,
                  riscv64::noted_image_fact, riscv64::is_of_image, kUsualRoots, riscv64::possible_pagings,
                  riscv64::paging, riscv64::probes},

@@ -9,6 +9,16 @@
 #include "base/error.h"
 
 namespace kvista::symbol {
+namespace {
+
+// What compilers and assemblers mark places with (".L...", "$x"), which is no function's name: the kernel
+// names no address by it (is_mapping_symbol() of include/linux/module_symbol.h). On riscv64 modules are full
+// of them.
+bool is_mapping_symbol(std::string_view name) {
+  return name.starts_with(".L") || name.starts_with("L0") || name.starts_with('$');
+}
+
+}  // namespace
 
 void SymbolListBuilder::add(VirtAddr address, char type, std::string_view name, std::string_view module) {
   auto& modules = list_.modules_;
@@ -33,6 +43,8 @@ SymbolList SymbolListBuilder::finish() && {
     return list.entries_[one].address < list.entries_[other].address;
   });
   list.by_name_ = list.by_address_;
+  std::erase_if(list.by_address_,
+                [&](uint32_t one) { return is_mapping_symbol(list.name_at(list.entries_[one].name)); });
   std::stable_sort(list.by_name_.begin(), list.by_name_.end(), [&](uint32_t one, uint32_t other) {
     return list.name_at(list.entries_[one].name) < list.name_at(list.entries_[other].name);
   });

@@ -66,6 +66,18 @@ TEST(SymbolList, FindsTheNearestAtOrBefore) {
   EXPECT_EQ(list.nearest({0x2001})->symbol.module, "xfs");
 }
 
+TEST(SymbolList, MarksOfCompilersNameNoAddress) {
+  SymbolListBuilder builder;
+  builder.add({0x1000}, 't', "function", "jbd2");
+  builder.add({0x1010}, 't', ".LBE6908", "jbd2");
+  builder.add({0x1020}, 't', "$x", "jbd2");
+  builder.add({0x1030}, 't', "next", "jbd2");
+  const SymbolList list = std::move(builder).finish();
+  EXPECT_EQ(near(list, 0x1024), "function+36/48");
+  EXPECT_EQ(list.size(), 4U);
+  EXPECT_EQ(list.find(".LBE6908").size(), 1U) << "/proc/kallsyms has it";
+}
+
 TEST(SymbolList, TheFirstAndTheLastAddressAreLikeOthers) {
   SymbolListBuilder builder;
   builder.add({UINT64_MAX}, 'A', "last");
