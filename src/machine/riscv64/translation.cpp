@@ -190,6 +190,7 @@ bool is_of_image(const vmcoreinfo::VmcoreInfo& note, VirtAddr address) {
 
 std::vector<arch::Paging> possible_pagings(const vmcoreinfo::VmcoreInfo& /*note*/) {
   std::vector<arch::Paging> all;
+  all.reserve(kAddressBits.size());
   for (const uint64_t bits : kAddressBits) all.push_back(*arch::riscv64::make_paging(bits));
   return all;
 }
