@@ -14,7 +14,6 @@ using arch::arm64::Reg;
 
 constexpr uint64_t kWord = StackReader::kWord;
 constexpr uint64_t kRecord = 2 * kWord;
-constexpr uint64_t kTypedRecord = 3 * kWord;
 // FRAME_META_TYPE_FINAL and FRAME_META_TYPE_PT_REGS of asm/stacktrace/frame.h.
 constexpr uint64_t kTypeFinal = 1;
 constexpr uint64_t kTypeRegisters = 2;
