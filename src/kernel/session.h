@@ -42,7 +42,8 @@ class Session {
 
   const image::MemoryImage& image() const { return machine_.image(); }
   const vmcoreinfo::VmcoreInfo& note() const { return machine_.note(); }
-  ByteOrder byte_order() const { return image().traits().byte_order; }
+  ByteOrder byte_order() const { return machine_.byte_order(); }
+  uint16_t elf_machine() const { return machine_.architecture().elf_machine; }
   unsigned word_size() const { return image().traits().word_size; }
 
   /// Calls `ask` with the machine, which is its own meanwhile.

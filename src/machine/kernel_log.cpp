@@ -17,7 +17,7 @@ using vmcoreinfo::VmcoreInfo;
 // What a form of the log needs of the note; what is missing is gathered, to be named at once.
 class Exports {
  public:
-  explicit Exports(const VmcoreInfo& note) : note_(note) {}
+  Exports(const VmcoreInfo& note, decode::WordFormat words) : note_(note), words_(words) {}
 
   VirtAddr symbol(std::string_view name) { return {take("SYMBOL", name, note_.symbol(name))}; }
   uint64_t size(std::string_view name) { return take("SIZE", name, note_.size(name)); }
@@ -28,6 +28,7 @@ class Exports {
     return address ? std::optional(VirtAddr{*address}) : std::nullopt;
   }
   const VmcoreInfo& note() const { return note_; }
+  decode::WordFormat words() const { return words_; }
 
   /// Throws NotFound where anything was missing.
   void require_all() const {
@@ -42,11 +43,13 @@ class Exports {
   }
 
   const VmcoreInfo& note_;
+  decode::WordFormat words_;
   std::string missing_;
 };
 
 decode::PrintkLog read_ring(Exports& note, const VirtReader& read) {
   decode::PrintkRingLayout layout;
+  layout.words = note.words();
   layout.prb = note.symbol("prb");
   layout.printk_ringbuffer = {note.size("printk_ringbuffer"), note.offset("printk_ringbuffer.desc_ring"),
                               note.offset("printk_ringbuffer.text_data_ring")};
@@ -79,6 +82,7 @@ decode::PrintkLog read_ring(Exports& note, const VirtReader& read) {
 decode::PrintkLog read_records(Exports& note, const VirtReader& read) {
   const std::string head = note.note().size("log") ? "log" : "printk_log";
   decode::PrintkRecordsLayout layout;
+  layout.words = note.words();
   layout.log_buf = note.symbol("log_buf");
   layout.log_buf_len = note.symbol("log_buf_len");
   layout.first_idx = note.symbol("log_first_idx");
@@ -92,6 +96,7 @@ decode::PrintkLog read_records(Exports& note, const VirtReader& read) {
 
 decode::PrintkLog read_text(Exports& note, const VirtReader& read) {
   decode::PrintkTextLayout layout;
+  layout.words = note.words();
   layout.log_buf = note.symbol("log_buf");
   layout.log_buf_len = note.symbol("log_buf_len");
   layout.log_end = note.symbol("log_end");
@@ -145,7 +150,7 @@ KernelLog read_kernel_log(Machine& machine) {
   machine.need_image_offset();  // all pointers to the log are in the kernel image
   Memory memory(machine);
   const VirtReader read = [&](VirtAddr at, std::span<std::byte> out) { return memory.read(at, out); };
-  Exports note(machine.note());
+  Exports note(machine.note(), {machine.byte_order(), 8});
   for (const LogForm& form : kForms)
     if (machine.note().symbol(form.symbol)) {
       KernelLog found{form.read(note, read), form.name, {}};

@@ -110,7 +110,8 @@ FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
     : image_(machine.image()),
       space_(machine.kernel_space()),
       options_(options),
-      rules_(derive_page_rules(machine.note(), machine.number(machine::FactId::struct_page_size))),
+      rules_(derive_page_rules(machine.note(), machine.number(machine::FactId::struct_page_size),
+                               machine.byte_order())),
       map_(read_memory_map(machine)),
       memory_(whole_frames(
           subtract(image_.ram(), options.crash_kernel ? machine::PhysRanges{} : crash_kernel(machine)))),

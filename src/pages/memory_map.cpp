@@ -55,8 +55,8 @@ Geometry read_geometry(Machine& machine) {
 // damaged image can claim more RAM than there is.
 class SectionReader {
  public:
-  SectionReader(const AddressSpace& space, const Geometry& geometry, MemoryMap& map)
-      : space_(space), geometry_(geometry), map_(map) {}
+  SectionReader(const AddressSpace& space, ByteOrder order, const Geometry& geometry, MemoryMap& map)
+      : space_(space), order_(order), geometry_(geometry), map_(map) {}
 
   void read(std::span<const PhysRange> ram) {
     const uint64_t bytes_per_root = geometry_.per_root << (map_.section_shift + map_.page_shift);
@@ -86,7 +86,7 @@ class SectionReader {
       readable_ = read.done / 8;
     }
     if (number % kPointers >= readable_) return std::nullopt;
-    return VirtAddr{load<uint64_t>(&pointers_.at(number % kPointers * 8), ByteOrder::little)};
+    return VirtAddr{load<uint64_t>(&pointers_.at(number % kPointers * 8), order_)};
   }
 
   void read_root(uint64_t number) {
@@ -101,7 +101,7 @@ class SectionReader {
     }
     for (uint64_t i = 0; i < geometry_.per_root && map_.sections.size() < kMostSections; ++i) {
       const auto coded =
-          load<uint64_t>(&sections.at(i * geometry_.section_size + geometry_.map_offset), ByteOrder::little);
+          load<uint64_t>(&sections.at(i * geometry_.section_size + geometry_.map_offset), order_);
       if ((coded & kHasMemoryMap) == 0) continue;
       const Pfn first{(number * geometry_.per_root + i) << map_.section_shift};
       if (first.value >> kMaxFrameBits != 0) return;
@@ -111,6 +111,7 @@ class SectionReader {
   }
 
   const AddressSpace& space_;
+  ByteOrder order_;
   const Geometry& geometry_;
   MemoryMap& map_;
   std::array<std::byte, kPageSize> pointers_{};
@@ -148,7 +149,7 @@ MemoryMap read_memory_map(Machine& machine) {
         fmt::format("struct_page_size is {}: a struct page has 32 to 256 bytes", map.struct_size));
   const Geometry geometry = read_geometry(machine);
   const AddressSpace space = machine.kernel_space();
-  SectionReader(space, geometry, map).read(machine.image().ram());
+  SectionReader(space, machine.byte_order(), geometry, map).read(machine.image().ram());
   map.sections.shrink_to_fit();
   if (map.sections.empty())
     throw NotFound(

@@ -42,12 +42,26 @@ class PageClassifier {
   bool maybe_inside(Pfn pfn, std::span<const std::byte> structs) const;
 
  private:
+  // Of struct pages in one byte order.
+  template <ByteOrder kOrder>
+  void classify_in(Pfn first, std::span<const std::byte> structs, std::span<ClassByte> out);
+  template <ByteOrder kOrder>
+  std::optional<PageRun> run_at_in(Pfn pfn, std::span<const std::byte> structs) const;
+  template <ByteOrder kOrder>
+  bool maybe_inside_in(Pfn pfn, std::span<const std::byte> structs) const;
+
   struct Seen;
+  template <ByteOrder kOrder>
   Seen look(const std::byte* page) const;
+  template <ByteOrder kOrder>
   ClassByte class_if_plain(const std::byte* page) const;
+  template <ByteOrder kOrder>
   ClassByte class_of_page(const std::byte* page, const Seen& seen, bool hugetlb) const;
+  template <ByteOrder kOrder>
   unsigned order_of(const std::byte* page) const;
+  template <ByteOrder kOrder>
   bool is_hugetlb(const std::byte* page, const Seen& seen) const;
+  template <ByteOrder kOrder>
   PageRun run_of(Pfn pfn, const std::byte* page, const Seen& seen, bool has_next) const;
 
   PageRules rules_;

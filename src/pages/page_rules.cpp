@@ -155,8 +155,9 @@ MaskedMatch match_for_page_type(uint64_t exported) {
   return {~uint32_t{0}, value};  // before: one value of _mapcount
 }
 
-PageRules derive_page_rules(const VmcoreInfo& note, std::optional<uint64_t> struct_size) {
+PageRules derive_page_rules(const VmcoreInfo& note, std::optional<uint64_t> struct_size, ByteOrder order) {
   PageRules rules;
+  rules.order = order;
   const auto size = struct_size ? struct_size : note.size("page");
   if (!size || *size < 32 || *size > kMaxStructPage || *size % 8 != 0)
     throw NotFound(struct_size ? fmt::format("struct_page_size is {}: a struct page has 32 to {} bytes, a "

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kvista/byte_order.h"
 #include "kvista/vmcoreinfo.h"
 
 namespace kvista::pages {
@@ -37,6 +38,7 @@ enum class HugetlbRule {
 
 /// Where the members of struct page are, and what their bits mean. Offsets in bytes.
 struct PageRules {
+  ByteOrder order = ByteOrder::little;
   uint32_t struct_size = 0;
   uint32_t flags = 0;
   uint32_t mapping = 0;
@@ -68,10 +70,11 @@ struct PageRules {
   unsigned buddy_orders = 11;  ///< LENGTH(zone.free_area): orders are below it
 };
 
-/// Derives the rules, with `struct_size` in place of the note's SIZE(page) where given. Throws NotFound that
-/// names what the note lacks, where without it no page can be told.
+/// Derives the rules for a kernel of that byte order, with `struct_size` in place of the note's SIZE(page)
+/// where given. Throws NotFound that names what the note lacks, where without it no page can be told.
 PageRules derive_page_rules(const vmcoreinfo::VmcoreInfo& note,
-                            std::optional<uint64_t> struct_size = std::nullopt);
+                            std::optional<uint64_t> struct_size = std::nullopt,
+                            ByteOrder order = ByteOrder::little);
 
 /// The test that an exported *_MAPCOUNT_VALUE stands for.
 MaskedMatch match_for_page_type(uint64_t exported);

@@ -57,16 +57,40 @@ Layout read_layout(const VmcoreInfo& note) {
   return layout;
 }
 
-uint64_t word(const AddressSpace& space, VirtAddr at, std::string_view what) {
-  std::array<std::byte, 8> bytes{};
-  if (space.read(at, bytes).done != bytes.size())
-    throw NotFound(fmt::format("{} at {:#x} is not in the image", what, at.value));
-  return load<uint64_t>(bytes.data(), ByteOrder::little);
-}
+// Numbers in the kernel's memory, in its byte order.
+class NumberReader {
+ public:
+  explicit NumberReader(Machine& machine) : space_(machine.kernel_space()), order_(machine.byte_order()) {}
+
+  uint64_t word(VirtAddr at, std::string_view what) const { return read<uint64_t>(at, what); }
+  uint32_t half(VirtAddr at, std::string_view what) const { return read<uint32_t>(at, what); }
+  std::vector<uint64_t> words(VirtAddr at, uint64_t count, std::string_view what) const {
+    std::vector<std::byte> bytes(count * sizeof(uint64_t));
+    read(at, bytes, what);
+    std::vector<uint64_t> all(count);
+    for (size_t i = 0; i < count; ++i) all[i] = load<uint64_t>(&bytes[i * sizeof(uint64_t)], order_);
+    return all;
+  }
+
+ private:
+  void read(VirtAddr at, std::span<std::byte> out, std::string_view what) const {
+    if (space_.read(at, out).done != out.size())
+      throw NotFound(fmt::format("{} at {:#x} is not in the image", what, at.value));
+  }
+  template <typename T>
+  T read(VirtAddr at, std::string_view what) const {
+    std::array<std::byte, sizeof(T)> bytes{};
+    read(at, bytes, what);
+    return load<T>(bytes.data(), order_);
+  }
+
+  AddressSpace space_;
+  ByteOrder order_;
+};
 
 // The elements of node_data that are nodes. Not each architecture's note has the array (x86_64's has), or its
 // length: then the nodes are those that are online, by their bits in node_online_map.
-std::vector<VirtAddr> nodes_of_array(Machine& machine, const AddressSpace& space) {
+std::vector<VirtAddr> nodes_of_array(Machine& machine, const NumberReader& memory) {
   const auto& note = machine.note();
   const auto noted = note.symbol("node_data");
   const VirtAddr array = noted ? VirtAddr{*noted} : machine.symbol("node_data");
@@ -76,30 +100,28 @@ std::vector<VirtAddr> nodes_of_array(Machine& machine, const AddressSpace& space
     count = need(note.length("node_data"), "LENGTH(node_data)", kMaxNodes);
   } else {
     const auto map = note.symbol("node_online_map");
-    online = word(space, map ? VirtAddr{*map} : machine.symbol("node_online_map"), "node_online_map");
+    online = memory.word(map ? VirtAddr{*map} : machine.symbol("node_online_map"), "node_online_map");
     count = 64 - static_cast<uint64_t>(std::countl_zero(online));
   }
-  std::vector<std::byte> pointers(count * 8);
-  if (space.read(array, pointers).done != pointers.size()) throw NotFound("node_data is not in the image");
+  const auto pointers = memory.words(array, count, "node_data");
   std::vector<VirtAddr> found;
   for (uint64_t i = 0; i < count; ++i) {
     const bool is_online = i >= 64 || (online >> i & 1) != 0;
-    const auto pointer = load<uint64_t>(&pointers[i * 8], ByteOrder::little);
-    if (is_online && pointer != 0) found.push_back(VirtAddr{pointer});
+    if (is_online && pointers[i] != 0) found.push_back(VirtAddr{pointers[i]});
   }
   return found;
 }
 
 // Without NUMA there is one node.
-std::vector<VirtAddr> nodes(Machine& machine, const AddressSpace& space) {
+std::vector<VirtAddr> nodes(Machine& machine, const NumberReader& memory) {
   const auto& note = machine.note();
-  if (note.symbol("node_data")) return nodes_of_array(machine, space);
+  if (note.symbol("node_data")) return nodes_of_array(machine, memory);
   if (const auto only = note.symbol("contig_page_data")) return {VirtAddr{*only}};
   try {
     return {machine.symbol("contig_page_data")};
   } catch (const NotFound&) {
     try {
-      return nodes_of_array(machine, space);
+      return nodes_of_array(machine, memory);
     } catch (const NotFound&) {
       // That the usual variable is not there says more.
     }
@@ -107,10 +129,10 @@ std::vector<VirtAddr> nodes(Machine& machine, const AddressSpace& space) {
   }
 }
 
-uint64_t count_zone(const AddressSpace& space, const Layout& layout, VirtAddr zone) {
+uint64_t count_zone(const NumberReader& memory, const Layout& layout, VirtAddr zone) {
   uint64_t pages = 0;
   for (uint64_t order = 0; order < layout.orders; ++order)
-    pages += word(space, zone + layout.free_area + order * layout.area_size + layout.nr_free, "free_area")
+    pages += memory.word(zone + layout.free_area + order * layout.area_size + layout.nr_free, "free_area")
              << order;
   return pages;
 }
@@ -119,17 +141,17 @@ uint64_t count_zone(const AddressSpace& space, const Layout& layout, VirtAddr zo
 
 uint64_t count_free_lists(Machine& machine) {
   const Layout layout = read_layout(machine.note());
-  const AddressSpace space = machine.kernel_space();
+  const NumberReader memory(machine);
   uint64_t pages = 0;
   bool any = false;
-  for (const VirtAddr node : nodes(machine, space)) {
+  for (const VirtAddr node : nodes(machine, memory)) {
     // nr_zones is an int: the number of the last populated zone plus one.
-    const uint64_t zones = word(space, node + layout.node_zone_count, "pglist_data") & 0xffffffff;
+    const uint64_t zones = memory.half(node + layout.node_zone_count, "pglist_data");
     if (zones > kMaxZones)
       throw NotFound(fmt::format("the node at {:#x} says that it has {} zones", node.value, zones));
     any = any || zones != 0;
     for (uint64_t i = 0; i < zones; ++i)
-      pages += count_zone(space, layout, node + layout.node_zones + i * layout.zone_size);
+      pages += count_zone(memory, layout, node + layout.node_zones + i * layout.zone_size);
   }
   if (!any) throw NotFound("no node has a zone");
   return pages;

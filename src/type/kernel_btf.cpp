@@ -32,7 +32,7 @@ std::vector<std::byte> bytes_by_search(machine::Machine& machine, const std::str
   const VirtAddr first{*stext};
   auto found =
       decode::search_btf([&](VirtAddr at, std::span<std::byte> out) { return machine.read_image(at, out); },
-                         {first, first + (kMostImage - 1)}, machine.image().traits().byte_order);
+                         {first, first + (kMostImage - 1)}, machine.byte_order());
   if (found.empty())
     throw NotFound(
         fmt::format("the image holds no types of the kernel (BTF; CONFIG_DEBUG_INFO_BTF): {}, and a search "
@@ -55,7 +55,7 @@ std::vector<std::byte> read_bytes(machine::Machine& machine) {
 
 std::unique_ptr<BtfTypes> read_kernel_types(machine::Machine& machine) {
   try {
-    return std::make_unique<BtfTypes>(read_bytes(machine), machine.image().traits().byte_order, kWordSize);
+    return std::make_unique<BtfTypes>(read_bytes(machine), machine.byte_order(), kWordSize);
   } catch (const FormatError& error) {
     throw FormatError(
         fmt::format("the kernel's types (BTF, at __start_BTF) cannot be used: {}", error.what()),

@@ -50,7 +50,7 @@ class ModuleWalk {
       : space_(machine.kernel_space()),
         describe_state_(
             [&image = machine.image()](image::PageState state) { return image.describe_state(state); }),
-        order_(machine.image().traits().byte_order),
+        order_(machine.byte_order()),
         kernel_(kernel),
         layout_(layout) {}
 

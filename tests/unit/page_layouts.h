@@ -40,9 +40,11 @@ struct NoteLayout {
   Compound compound;
   bool compound_info = false;
   unsigned struct_size = 64;
+  ByteOrder order = ByteOrder::little;
 };
 inline std::ostream& operator<<(std::ostream& out, const NoteLayout& layout) {
-  return out << layout.name << ", struct page of " << layout.struct_size;
+  return out << layout.name << ", struct page of " << layout.struct_size
+             << (layout.order == ByteOrder::big ? ", big-endian" : "");
 }
 
 constexpr uint64_t kDestructorOfHugetlb = 2;
@@ -105,6 +107,16 @@ inline const NoteLayout& note_layout(std::string_view name) {
   throw std::out_of_range(std::string(name));
 }
 
+/// The same, and each once more as big-endian kernels write them.
+inline std::vector<NoteLayout> note_layouts_of_both_orders() {
+  std::vector<NoteLayout> all = note_layouts();
+  for (NoteLayout layout : note_layouts()) {
+    layout.order = ByteOrder::big;
+    all.push_back(layout);
+  }
+  return all;
+}
+
 /// The note of a kernel of that layout, as far as pages need it.
 inline std::string page_note(const NoteLayout& layout) {
   std::string text = fmt::format(
@@ -148,7 +160,7 @@ inline std::string page_note(const NoteLayout& layout) {
 }
 
 inline pages::PageRules rules_of(const NoteLayout& layout) {
-  return pages::derive_page_rules(vmcoreinfo::VmcoreInfo(page_note(layout)));
+  return pages::derive_page_rules(vmcoreinfo::VmcoreInfo(page_note(layout)), std::nullopt, layout.order);
 }
 
 /// An array of struct pages. What nothing is written to is a kernel page in use.
@@ -166,7 +178,7 @@ class StructPages {
   void set_mapping(uint64_t pfn, uint64_t mapping) { put64(pfn, 24, mapping); }
   void set_private(uint64_t pfn, uint64_t value) { put64(pfn, 40, value); }
   void set_type(uint64_t pfn, int32_t value) {
-    store(at(pfn) + 48, static_cast<uint32_t>(value), ByteOrder::little);
+    store(at(pfn) + 48, static_cast<uint32_t>(value), layout_.order);
   }
 
   void buddy(uint64_t pfn, uint64_t order) {
@@ -201,8 +213,8 @@ class StructPages {
     const uint64_t destructor = hugetlb ? kDestructorOfHugetlb : 1;
     switch (layout_.compound) {
       case Compound::second_u16:
-        store(second + 16, static_cast<uint16_t>(destructor), ByteOrder::little);
-        store(second + 18, static_cast<uint16_t>(order), ByteOrder::little);
+        store(second + 16, static_cast<uint16_t>(destructor), layout_.order);
+        store(second + 18, static_cast<uint16_t>(order), layout_.order);
         break;
       case Compound::second_u8:
       case Compound::folio_u8:
@@ -241,10 +253,8 @@ class StructPages {
 
  private:
   std::byte* at(uint64_t pfn) { return bytes_.data() + (pfn - first_) * layout_.struct_size; }
-  void put64(uint64_t pfn, size_t offset, uint64_t value) {
-    store(at(pfn) + offset, value, ByteOrder::little);
-  }
-  uint64_t get64(uint64_t pfn, size_t offset) { return load<uint64_t>(at(pfn) + offset, ByteOrder::little); }
+  void put64(uint64_t pfn, size_t offset, uint64_t value) { store(at(pfn) + offset, value, layout_.order); }
+  uint64_t get64(uint64_t pfn, size_t offset) { return load<uint64_t>(at(pfn) + offset, layout_.order); }
 
   const NoteLayout& layout_;
   uint64_t first_;

@@ -374,7 +374,7 @@ TEST(FreeCheck, FindsNodesThatTheNoteDoesNotName) {
 TEST(FreeCheck, CannotBeRead) {
   const std::vector<std::pair<const char*, const char*>> kDamage = {
       {"note omit SYMBOL(node_data)\nsymbols omit contig_page_data node_data\n", "contig_page_data"},
-      {"note set SYMBOL(node_data)=1234\n", "node_data is not in the image"},
+      {"note set SYMBOL(node_data)=1234\n", "node_data at 0x1234 is not in the image"},
       {"note omit SIZE(pglist_data)\n", "SIZE(pglist_data)"},
       {"note set SIZE(zone)=99999999999\n", "SIZE(zone)"},
       {"note set SIZE(zone)=100\n", "does not fit"},

@@ -33,7 +33,7 @@ class Classifier : public testing::TestWithParam<NoteLayout> {
   const NoteLayout& layout() const { return GetParam(); }
   StructPages pages(size_t count) const { return {GetParam(), kFirst, count}; }
 };
-INSTANTIATE_TEST_SUITE_P(AllLayouts, Classifier, testing::ValuesIn(note_layouts()));
+INSTANTIATE_TEST_SUITE_P(AllLayouts, Classifier, testing::ValuesIn(note_layouts_of_both_orders()));
 
 // How many of which class byte, one after another.
 using Runs = std::vector<std::pair<size_t, ClassByte>>;
