@@ -259,8 +259,7 @@ Report run(const Invocation& invocation) {
   if (invocation.flag("-s"))
     throw UsageError("dis -s: no source text is kept anywhere: -l shows files and lines, with debuginfo");
   return with_session(invocation, [&](const Session& session) {
-    const auto& traits = session.image().traits();
-    const Decoder decoder(traits.elf_machine, traits.byte_order);
+    const Decoder decoder(session.elf_machine(), session.byte_order());
     const Wanted wanted = parse(invocation, session, decoder);
     Listing listing(session, invocation);
     const Shown shown = list(listing, session, decoder, wanted);

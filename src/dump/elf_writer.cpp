@@ -31,9 +31,9 @@ class ElfWriter {
         second_({nullptr, 0, request.memory.bitmap_bytes, plan.again()},
                 round_up((plan.end().value + 7) / 8, 8)) {
     const auto& traits = plan.image().traits();
-    core_.byte_order = traits.byte_order;
+    core_.byte_order = plan.byte_order();
     core_.word_size = traits.word_size;
-    core_.machine = traits.elf_machine;
+    core_.machine = plan.elf_machine();
     core_.flags = image::kElfIncomplete;
     result_.level = plan.level();
   }

@@ -38,7 +38,7 @@ KdumpFile::KdumpFile(const DumpPlan& plan, const DumpRequest& request, const std
 void KdumpFile::fill_header(const DumpRequest& request) {
   const auto& traits = plan_.image().traits();
   const Notes& notes = plan_.notes();
-  header_.byte_order = traits.byte_order;
+  header_.byte_order = plan_.byte_order();
   header_.word_size = traits.word_size;
   header_.signature = "KDUMP   ";
   header_.version = kVersion;

@@ -43,8 +43,9 @@ std::vector<std::byte> note_bytes(std::string_view name, uint32_t type, std::spa
   return bytes;
 }
 
-Notes::Notes(const image::MemoryImage& image, std::string vmcoreinfo, std::optional<uint64_t> live_since)
-    : image_(image), text_(std::move(vmcoreinfo)), live_since_(live_since.value_or(0)) {
+Notes::Notes(const image::MemoryImage& image, ByteOrder order, std::string vmcoreinfo,
+             std::optional<uint64_t> live_since)
+    : image_(image), order_(order), text_(std::move(vmcoreinfo)), live_since_(live_since.value_or(0)) {
   for (const image::Note& note : image.notes()) {
     if (note.name == kEraseinfo || (image.traits().live && note.name != kVmcoreinfo)) continue;
     if (note.name == kVmcoreinfo && !text_.empty()) continue;
@@ -86,7 +87,7 @@ std::vector<std::byte> Notes::descriptor_of(const Entry& entry, uint64_t live_un
     case Source::text:
       return {text.begin(), text.end()};
     case Source::live:
-      return image::live_note_bytes({live_since_, live_until}, image_.traits().byte_order);
+      return image::live_note_bytes({live_since_, live_until}, order_);
     case Source::image:
       break;
   }
@@ -97,7 +98,7 @@ void Notes::write(Output& output, uint64_t offset, uint64_t live_until) const {
   for (const Entry& entry : entries_) {
     auto descriptor = descriptor_of(entry, live_until);
     descriptor.resize(entry.note.size);  // also what the source's file is too short for
-    const auto bytes = note_bytes(entry.note.name, entry.note.type, descriptor, image_.traits().byte_order);
+    const auto bytes = note_bytes(entry.note.name, entry.note.type, descriptor, order_);
     output.write(offset, bytes);
     offset += bytes.size();
   }

@@ -28,7 +28,9 @@ class Notes {
   /// it). Of a running kernel only VMCOREINFO: the registers that /proc/kcore shows are not those of a crash.
   /// Throws FormatError where a note is longer than any is.
   /// With `live_since`, seconds since 1970, a note says that the dump is of a running kernel.
-  Notes(const image::MemoryImage& image, std::string vmcoreinfo, std::optional<uint64_t> live_since = {});
+  /// Numbers are written in `order`.
+  Notes(const image::MemoryImage& image, ByteOrder order, std::string vmcoreinfo,
+        std::optional<uint64_t> live_since = {});
 
   /// Bytes that they take.
   uint64_t size() const;
@@ -47,6 +49,7 @@ class Notes {
   };
   std::vector<std::byte> descriptor_of(const Entry& entry, uint64_t live_until) const;
   const image::MemoryImage& image_;
+  ByteOrder order_;
   std::string text_;
   uint64_t live_since_;
   std::vector<Entry> entries_;

@@ -68,7 +68,7 @@ std::array<std::string, 6> header_fields(const machine::Utsname& uts, const Eras
 DumpPlan::DumpPlan(const kernel::Session& session, const DumpRequest& request)
     : session_(session),
       request_(request),
-      notes_(session.image(), text_to_add(session), live_since(session, request)) {
+      notes_(session.image(), session.byte_order(), text_to_add(session), live_since(session, request)) {
   if (request.every_page)
     plan_all();
   else

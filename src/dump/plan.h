@@ -42,6 +42,11 @@ class DumpPlan {
   DumpPlan(const kernel::Session& session, const DumpRequest& request);
 
   const image::MemoryImage& image() const { return session_.image(); }
+  /// The byte order of the memory, in which all of the dump is written. That of the image's own headers can
+  /// be another: QEMU writes big-endian ones around a ppc64le guest, and raw memory has none.
+  ByteOrder byte_order() const { return session_.byte_order(); }
+  /// The ELF machine: the image's, else by what its memory shows.
+  uint16_t elf_machine() const { return session_.elf_machine(); }
   const Notes& notes() const { return notes_; }
   unsigned page_shift() const { return page_shift_; }
   uint64_t page_size() const { return uint64_t{1} << page_shift_; }

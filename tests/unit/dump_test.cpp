@@ -62,6 +62,25 @@ TEST_F(Dumps, AreTheSameWithEveryCodecAndFormatAndNumberOfThreads) {
   }
 }
 
+// The header of a kdump-compressed file tells the machine by what struct utsname says; an ELF file has a
+// number. LiME's and raw memory have neither: it is by the kernel that it is known.
+TEST_F(Dumps, TellWhichMachineItWas) {
+  for (const char* format : {"", "note place both\nformat lime\n", "note place both\nformat raw\n"}) {
+    make(std::string(kDescription) + format);
+    if (std::string_view(format).ends_with("raw\n")) source_path_ += "@0";
+    for (const bool is_elf : {false, true}) {
+      SCOPED_TRACE(testing::Message() << format << is_elf);
+      DumpRequest wanted = request(31);
+      wanted.format = is_elf ? Format::elf : Format::kdump;
+      if (is_elf) wanted.codec.reset();
+      dump(wanted);
+      const auto saved = image::open_image(wanted.outputs.front());
+      EXPECT_EQ(saved->traits().elf_machine, 62);
+      EXPECT_EQ(saved->traits().byte_order, ByteOrder::little);
+    }
+  }
+}
+
 TEST_F(Dumps, OneThreadAndManyWriteTheSameBytes) {
   const auto bytes_with = [&](unsigned threads) {
     DumpRequest wanted = request(0);
