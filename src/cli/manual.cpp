@@ -36,7 +36,8 @@ constexpr std::array kEnvironment = {
 
 constexpr const char* kImages =
     "The image is recognised by its content: an ELF core file, a kdump-compressed file, a LiME or an AVML "
-    "dump, a flattened stream of one of these, or the running kernel. The parts of a split dump are given "
+    "dump, a stand-alone dump of s390x, a flattened stream of one of these, or the running kernel. The parts "
+    "of a split dump are given "
     "one by one, each with its own -c; raw memory as FILE@ADDRESS, with the physical address of the file's "
     "first byte.";
 constexpr const char* kTrust =

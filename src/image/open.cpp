@@ -21,6 +21,7 @@
 #include "image/lime_image.h"
 #include "image/live.h"
 #include "image/raw_image.h"
+#include "image/s390_dump_image.h"
 
 namespace kvista::image {
 namespace {
@@ -47,6 +48,7 @@ constexpr std::array kFormats = {
     Format{"kdump-compressed", looks_like_kdump, open_kdump},
     Format{"LiME", looks_like_lime, open_lime},
     Format{"AVML", looks_like_avml, open_avml},
+    Format{"s390 stand-alone", looks_like_s390_dump, open_s390_dump},
 };
 
 std::string list_formats() {
