@@ -27,6 +27,12 @@ struct Entry {
   /// Where several entries of a table map one page together (RISC-V's Svnapot): log2 of that page's bytes,
   /// and `target` is its first one. 0: the entry maps what its level says.
   uint8_t group_shift = 0;
+  /// Kind table: the entries that the table has, where it need not have all (s390x). What it has not is not
+  /// mapped.
+  uint16_t first = 0;
+  uint16_t end = UINT16_MAX;
+
+  bool has(unsigned index) const { return index >= first && index < end; }
 };
 
 /// Which addresses one root maps.
@@ -44,8 +50,8 @@ struct PagingFormat {
   Half half;  ///< of the kernel's root
   ByteOrder order;
   Entry (*decode)(uint64_t raw, unsigned level, const Paging& paging);
-  /// The flags of an entry for people: "PRESENT|RW|NX".
-  std::string (*describe_flags)(uint64_t raw);
+  /// The flags of an entry of `level` for people: "PRESENT|RW|NX".
+  std::string (*describe_flags)(uint64_t raw, unsigned level);
   /// The address without what a pointer may carry beside it: a tag, a signature. Null: it carries nothing.
   VirtAddr (*strip)(VirtAddr address, const Paging& paging);
 };

@@ -68,7 +68,9 @@ Source find_source(const image::MemoryImage& image, const Invocation& invocation
     if (auto located = vmcoreinfo::locate(image)) return {std::move(located->info), {}};
   }
   Source source;
-  if (!image.traits().live) source.in_memory = machine::find_note_in_memory(image);
+  const bool wants_all = address || invocation.flag("--explain");
+  const auto search = wants_all ? machine::NoteSearch::all : machine::NoteSearch::first;
+  if (!image.traits().live) source.in_memory = machine::find_note_in_memory(image, search);
   if (address) {
     source.info = note_at(source.in_memory, parse_address(*address), path);
   } else if (source.in_memory.located) {

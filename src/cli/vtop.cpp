@@ -86,14 +86,14 @@ Report translate(machine::Machine& machine, VirtAddr address) {
   for (const WalkStep& step : walk.steps)
     report.tables[1].rows.push_back({space.paging().level_name(step.level), Hex{step.entry_at.value},
                                      Hex{step.raw}, leads_to(step),
-                                     space.paging().format->describe_flags(step.raw)});
+                                     space.paging().format->describe_flags(step.raw, step.level)});
   report.warnings = machine.warnings();
   if (walk.end != WalkEnd::mapped && walk.end != WalkEnd::prot_none) {
     report.status = ExitStatus::partial;
     report.warnings.push_back(
         fmt::format("{:#x} has no physical address: {}", address.value, status_of(walk)));
   }
-  if (address.value >> 63 == 0 && walk.end != WalkEnd::not_canonical)
+  if (address < machine->architecture().first_address && walk.end != WalkEnd::not_canonical)
     report.warnings.emplace_back(
         "the address is a process's; it was looked up in the kernel's own page tables");
   return report;

@@ -50,12 +50,14 @@ class LeafScan {
   void run(PhysAddr root, const Visit& visit) {
     if (range_.first > range_.last) return;
     const unsigned bits = paging_.address_bits();
-    scan(root, paging_.levels, VirtAddr{bits >= 64 ? 0 : range_.first.value >> bits << bits}, visit);
+    scan({EntryKind::table, root}, paging_.levels,
+         VirtAddr{bits >= 64 ? 0 : range_.first.value >> bits << bits}, visit);
   }
   size_t missing_tables() const { return missing_; }
 
   // All tables. Those of the lowest level are known from what points to them, and not read.
-  void visit_tables(PhysAddr table_at, unsigned level, const std::function<void(PhysRange)>& visit) {
+  void visit_tables(const Entry& above, unsigned level, const std::function<void(PhysRange)>& visit) {
+    const PhysAddr table_at = above.target;
     visit({table_at, paging_.table_bytes(level)});
     if (level == 1) return;
     check_loop(table_at, level);
@@ -63,7 +65,7 @@ class LeafScan {
     if (!table.is_complete()) return;
     for (unsigned i = 0; i < paging_.entries(level); ++i) {
       const Entry entry = table[i];
-      if (entry.kind == EntryKind::table) visit_tables(entry.target, level - 1, visit);
+      if (entry.kind == EntryKind::table && above.has(i)) visit_tables(entry, level - 1, visit);
     }
   }
 
@@ -94,19 +96,21 @@ class LeafScan {
     path_.at(level) = table_at;
   }
 
-  bool scan(PhysAddr table_at, unsigned level, VirtAddr base, const Visit& visit) {
+  bool scan(const Entry& above, unsigned level, VirtAddr base, const Visit& visit) {
+    const PhysAddr table_at = above.target;
     check_loop(table_at, level);
     const Table table(image_, paging_, table_at, level);
     if (!table.is_complete()) {
       ++missing_;
       return true;
     }
-    const unsigned first = range_.first <= base ? 0 : paging_.index_at(range_.first, level);
-    for (unsigned i = first; i < paging_.entries(level); ++i) {
+    const unsigned wanted = range_.first <= base ? 0 : paging_.index_at(range_.first, level);
+    const unsigned end = std::min<unsigned>(paging_.entries(level), above.end);
+    for (unsigned i = std::max<unsigned>(wanted, above.first); i < end; ++i) {
       const VirtAddr at = paging_.canonical(base + i * paging_.entry_size(level));
       if (at > range_.last) break;
       const Entry entry = table[i];
-      if (entry.kind == EntryKind::table && !scan(entry.target, level - 1, at, visit)) return false;
+      if (entry.kind == EntryKind::table && !scan(entry, level - 1, at, visit)) return false;
       const uint64_t into = at.value & (paging_.page_bytes(entry, level) - 1);
       if (entry.kind == EntryKind::leaf && !visit({at, entry.target + into, paging_.entry_size(level)}))
         return false;
@@ -161,9 +165,11 @@ Walk AddressSpace::walk(VirtAddr pointer) const {
     walk.end = WalkEnd::not_canonical;
     return walk;
   }
-  PhysAddr table = root_;
+  Entry table{EntryKind::table, root_};
   for (unsigned level = paging_.levels; level >= 1; --level) {
-    const PhysAddr at = table + paging_.index_at(address, level) * sizeof(uint64_t);
+    const unsigned index = paging_.index_at(address, level);
+    if (!table.has(index)) return walk;  // not mapped, as at the start
+    const PhysAddr at = table.target + index * sizeof(uint64_t);
     std::array<std::byte, sizeof(uint64_t)> bytes{};
     const auto read = image_->read(at, bytes);
     if (read.done != bytes.size()) {
@@ -183,7 +189,7 @@ Walk AddressSpace::walk(VirtAddr pointer) const {
         walk.end = WalkEnd::swapped;
         return walk;
       case EntryKind::table:
-        table = entry.target;
+        table = entry;
         continue;
       case EntryKind::leaf:
       case EntryKind::prot_none:
@@ -229,7 +235,8 @@ size_t AddressSpace::for_each_page(VirtRange range, const std::function<bool(con
 }
 
 void AddressSpace::for_each_table(const std::function<void(PhysRange)>& visit) const {
-  LeafScan(*image_, paging_, {VirtAddr{0}, VirtAddr{UINT64_MAX}}).visit_tables(root_, paging_.levels, visit);
+  LeafScan(*image_, paging_, {VirtAddr{0}, VirtAddr{UINT64_MAX}})
+      .visit_tables({EntryKind::table, root_}, paging_.levels, visit);
 }
 
 std::vector<Mapping> AddressSpace::mappings(VirtRange range, size_t* missing_tables) const {

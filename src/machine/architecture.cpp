@@ -1,13 +1,17 @@
 #include "machine/architecture.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "arch/arm64/layout.h"
 #include "arch/riscv64/layout.h"
+#include "arch/s390x/layout.h"
 #include "arch/x86_64/layout.h"
 #include "machine/arm64/probes.h"
 #include "machine/machine.h"
 #include "machine/riscv64/probes.h"
+#include "machine/s390x/probes.h"
 #include "machine/x86_64/probes.h"
 
 namespace kvista::machine {
@@ -19,6 +23,7 @@ constexpr std::array<std::string_view, 1> kUsualRoots = {"swapper_pg_dir"};
 constexpr std::array<std::string_view, 2> kArm64Keys = {"NUMBER(kimage_voffset)", "NUMBER(PHYS_OFFSET)"};
 constexpr std::array<std::string_view, 2> kRiscv64Keys = {"NUMBER(va_kernel_pa_offset)",
                                                           "NUMBER(phys_ram_base)"};
+constexpr std::array<std::string_view, 1> kS390xKeys = {"SYMBOL(lowcore_ptr)"};
 
 const std::array kArchitectures = {
     Architecture{"x86_64", "x86_64", arch::x86_64::kElfMachine, ByteOrder::little,
@@ -34,6 +39,26 @@ const std::array kArchitectures = {
                  FactId::va_kernel_pa_offset, arch::riscv64::kImageAlign, riscv64::image_offset,
                  riscv64::noted_image_fact, riscv64::is_of_image, kUsualRoots, riscv64::possible_pagings,
                  riscv64::paging, riscv64::probes},
+    Architecture{"s390x",
+                 "s390x",
+                 arch::s390x::kElfMachine,
+                 ByteOrder::big,
+                 arch::s390x::kPhysicalBits,
+                 false,
+                 kS390xKeys,
+                 arch::s390x::kKaslrAlign,
+                 FactId::kimage_voffset,
+                 arch::s390x::kKaslrAlign,
+                 s390x::image_offset,
+                 s390x::noted_kimage_voffset,
+                 s390x::is_of_image,
+                 kUsualRoots,
+                 s390x::possible_pagings,
+                 s390x::paging,
+                 s390x::probes,
+                 VirtAddr{0},
+                 "KERNELOFFSET and KERNELOFFPHYS",
+                 s390x::note_pointer},
 };
 
 }  // namespace
@@ -46,6 +71,11 @@ const Architecture* architecture_of_elf(uint16_t elf_machine) {
   const auto* at = std::find_if(kArchitectures.begin(), kArchitectures.end(),
                                 [&](const Architecture& one) { return one.elf_machine == elf_machine; });
   return at == kArchitectures.end() ? nullptr : at;
+}
+
+std::string describe_image_fact(const Architecture& architecture) {
+  if (architecture.image_fact_keys != nullptr) return architecture.image_fact_keys;
+  return fmt::format("NUMBER({})", info_of(architecture.image_fact).name);
 }
 
 bool has_key(const vmcoreinfo::VmcoreInfo& note, std::string_view key) {

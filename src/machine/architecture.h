@@ -4,10 +4,12 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "arch/paging.h"
+#include "image/memory_image.h"
 #include "kvista/fact.h"
 #include "kvista/vmcoreinfo.h"
 
@@ -48,12 +50,23 @@ struct Architecture {
   arch::Paging (*paging)(Machine& machine);
 
   const ArchProbes& (*probes)();
+
+  // What most architectures have alike.
+
+  /// The first address that can be the kernel's: none lower where it has an address space to itself (s390x).
+  VirtAddr first_address{uint64_t{1} << 63};
+  /// How the note writes image_fact, where that is not NUMBER(its name).
+  const char* image_fact_keys = nullptr;
+  /// Where the memory itself says that the note is; nothing where it does not. Null: no such place.
+  std::optional<PhysAddr> (*note_pointer)(const image::MemoryImage& image) = nullptr;
 };
 
 /// All that kvista knows.
 std::span<const Architecture> architectures();
 /// Nothing where there is none.
 const Architecture* architecture_of_elf(uint16_t elf_machine);
+/// How the note writes the fact by which the image is found: "NUMBER(phys_base)".
+std::string describe_image_fact(const Architecture& architecture);
 /// Whether the note has a line "NUMBER(name)" or "SYMBOL(name)".
 bool has_key(const vmcoreinfo::VmcoreInfo& note, std::string_view key);
 /// By what only its notes have. Nothing where that tells none.

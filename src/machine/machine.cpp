@@ -20,8 +20,7 @@ struct KnownMachine {
 };
 // For the message: architectures that kvista does not read yet.
 constexpr std::array kOtherMachines = {KnownMachine{3, "an i386"}, KnownMachine{21, "a ppc64"},
-                                       KnownMachine{22, "an s390x"}, KnownMachine{40, "an arm"},
-                                       KnownMachine{258, "a loongarch64"}};
+                                       KnownMachine{40, "an arm"}, KnownMachine{258, "a loongarch64"}};
 
 std::string names_of_architectures() {
   std::vector<std::string_view> names;
@@ -126,7 +125,7 @@ Machine::Machine(std::unique_ptr<image::MemoryImage> image, Options options)
   } else if (auto found = vmcoreinfo::locate(*image_, options_.system_root + "/sys/kernel/vmcoreinfo")) {
     note_ = std::move(*found);
   } else if (!image_->traits().live) {
-    notes_in_memory_ = find_note_in_memory(*image_);
+    notes_in_memory_ = find_note_in_memory(*image_, options_.explain ? NoteSearch::all : NoteSearch::first);
     if (notes_in_memory_.located) note_ = *notes_in_memory_.located;
   }
   if (architecture_ == nullptr) architecture_ = architecture_of_note(note());
@@ -188,6 +187,7 @@ void Machine::ask(Fact& fact, const Probe& probe, Source source) {
     Finding finding = probe.ask(*this);
     candidate.value = std::move(finding.value);
     candidate.detail = std::move(finding.detail);
+    leave_out_foreign_range(candidate);
   } catch (const MissingFact& missing) {
     candidate.detail = fmt::format("depends on {}", missing.name());
   } catch (const Error& error) {
@@ -196,6 +196,14 @@ void Machine::ask(Fact& fact, const Probe& probe, Source source) {
   asked_table_ = asked_before;
   if (source == Source::note && note_.source == "user") candidate.source = Source::user;
   add(fact, std::move(candidate));
+}
+
+// A range that does not begin in the kernel's part of the addresses is no answer.
+void Machine::leave_out_foreign_range(Candidate& candidate) const {
+  const auto* range = candidate.value ? std::get_if<VirtRange>(&*candidate.value) : nullptr;
+  if (range == nullptr || range->first >= architecture_->first_address) return;
+  candidate.detail = fmt::format("{}: {:#x} is no kernel address", candidate.detail, range->first.value);
+  candidate.value.reset();
 }
 
 void Machine::add(Fact& fact, Candidate candidate) {

@@ -141,6 +141,7 @@ class Machine {
   void ask(Fact& fact, const Probe& probe);
   void ask(Fact& fact, const Probe& probe, Source source);
   void add(Fact& fact, Candidate candidate);
+  void leave_out_foreign_range(Candidate& candidate) const;
   decode::Kallsyms load_kallsyms();
   SymbolTable read_kallsyms();
   std::vector<Source> symbol_sources() const;

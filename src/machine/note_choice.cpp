@@ -39,15 +39,15 @@ std::optional<bool> tables_hold(const image::MemoryImage& image, const Architect
 
 Judgement check_of(const image::MemoryImage& image, const Architecture& arch, const FoundNote& note) {
   const VmcoreInfo& info = note.info;
-  if (note.byte_order != arch.byte_order)
+  if (note.has_header && note.byte_order != arch.byte_order)
     return {std::nullopt,
             fmt::format("a {}-endian machine's", note.byte_order == ByteOrder::big ? "big" : "little")};
   const auto value = arch.noted_image_fact(info);
   const auto symbol = info.symbol("init_uts_ns");
   const auto release = info.text_of("OSRELEASE");
   if (!value || !symbol || !release || !arch.is_of_image(info, VirtAddr{*symbol}))
-    return {std::nullopt, fmt::format("it lacks NUMBER({}) or SYMBOL(init_uts_ns) of {}",
-                                      info_of(arch.image_fact).name, arch.name)};
+    return {std::nullopt,
+            fmt::format("it lacks {} or SYMBOL(init_uts_ns) of {}", describe_image_fact(arch), arch.name)};
   const uint64_t offset = arch.image_offset(*value);
   const PhysAddr at{*symbol - offset};
   std::array<std::byte, 1> byte{};
@@ -117,6 +117,25 @@ std::vector<JudgedNote*> with_verdict(NoteChoice& choice, NoteVerdict verdict) {
   return notes;
 }
 
+JudgedNote judge(const image::MemoryImage& image, FoundNote found) {
+  Judgement check = check_note(image, found);
+  const NoteVerdict verdict = !check.holds   ? NoteVerdict::unchecked
+                              : *check.holds ? NoteVerdict::confirmed
+                                             : NoteVerdict::refuted;
+  return {std::move(found), verdict, std::move(check.why)};
+}
+
+// The note that the memory of such a machine leads to, where memory confirms it.
+std::optional<JudgedNote> pointed_note(const image::MemoryImage& image, const Architecture& arch) {
+  const uint16_t machine = image.traits().elf_machine;
+  if (arch.note_pointer == nullptr || (machine != 0 && machine != arch.elf_machine)) return std::nullopt;
+  const auto pointer = arch.note_pointer(image);
+  auto found = pointer ? vmcoreinfo::note_at(image, *pointer) : std::nullopt;
+  if (!found || (machine == 0 && architecture_of_note(found->info) != &arch)) return std::nullopt;
+  JudgedNote judged = judge(image, std::move(*found));
+  return judged.verdict == NoteVerdict::confirmed ? std::optional(std::move(judged)) : std::nullopt;
+}
+
 void use(NoteChoice& choice, JudgedNote& chosen) {
   const FoundNote& found = chosen.found;
   chosen.verdict = NoteVerdict::used;
@@ -130,7 +149,10 @@ void use(NoteChoice& choice, JudgedNote& chosen) {
 }
 
 void choose(NoteChoice& choice) {
-  const auto confirmed = distinct(prefer_whole(with_verdict(choice, NoteVerdict::confirmed)));
+  auto confirmed = distinct(prefer_whole(with_verdict(choice, NoteVerdict::confirmed)));
+  const auto is_pointed = [&](const JudgedNote* note) { return note->found.address == choice.pointed; };
+  if (std::any_of(confirmed.begin(), confirmed.end(), is_pointed))
+    std::erase_if(confirmed, [&](const JudgedNote* note) { return !is_pointed(note); });
   const auto unchecked = distinct(prefer_whole(with_verdict(choice, NoteVerdict::unchecked)));
   if (confirmed.size() == 1) {
     use(choice, *confirmed.front());
@@ -169,16 +191,19 @@ const char* describe(NoteVerdict verdict) {
   return "";
 }
 
-NoteChoice find_note_in_memory(const image::MemoryImage& image) {
-  vmcoreinfo::Scan scan = vmcoreinfo::scan(image);
+NoteChoice find_note_in_memory(const image::MemoryImage& image, NoteSearch search) {
   NoteChoice choice;
-  for (FoundNote& found : scan.notes) {
-    Judgement check = check_note(image, found);
-    const NoteVerdict verdict = !check.holds   ? NoteVerdict::unchecked
-                                : *check.holds ? NoteVerdict::confirmed
-                                               : NoteVerdict::refuted;
-    choice.notes.push_back({std::move(found), verdict, std::move(check.why)});
+  for (const Architecture& arch : architectures()) {
+    const auto pointed = pointed_note(image, arch);
+    if (!pointed) continue;
+    choice.pointed = pointed->found.address;
+    if (search == NoteSearch::all) break;
+    choice.notes.push_back(*pointed);
+    choose(choice);
+    return choice;
   }
+  vmcoreinfo::Scan scan = vmcoreinfo::scan(image);
+  for (FoundNote& found : scan.notes) choice.notes.push_back(judge(image, std::move(found)));
   if (scan.unreadable != 0)
     choice.warnings.push_back(fmt::format(
         "{} pages of memory are damaged and cannot be read: VMCOREINFO was looked for in the others",

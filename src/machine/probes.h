@@ -53,7 +53,7 @@ std::optional<bool> walk_holds(Machine& machine, PhysAddr root, const arch::Pagi
 /// Whether any shape that page tables can have here makes it so.
 std::optional<bool> any_walk_holds(Machine& machine, PhysAddr root, std::span<const arch::Paging> pagings);
 
-/// The address range from `first` on, or why it is none of the kernel's.
+/// The address range from `first` on, or why it is none.
 Finding sized_range(VirtAddr first, uint64_t size, std::string where);
 /// A number of the note: `what` is how the note writes it.
 Finding number_from(std::optional<uint64_t> value, std::string what);

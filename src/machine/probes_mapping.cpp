@@ -28,7 +28,7 @@ FactId image_fact(Machine& machine) {
 
 Finding image_fact_of_note(Machine& machine) {
   const auto value = machine.architecture().noted_image_fact(machine.note());
-  const std::string name = fmt::format("NUMBER({})", info_of(image_fact(machine)).name);
+  const std::string name = describe_image_fact(machine.architecture());
   if (!value) return unavailable(fmt::format("VMCOREINFO has no {}", name));
   return found(*value, name);
 }
@@ -52,6 +52,11 @@ std::optional<bool> check_image_fact(Machine& machine, const FactValue& value) {
   // Another release is no proof against the value: one of the two releases is wrong, and the fact `release`
   // says so.
   return uts->release == *release ? std::optional(true) : std::nullopt;
+}
+
+std::string size_text(uint64_t bytes) {
+  constexpr uint64_t kMiB = uint64_t{1} << 20;
+  return bytes % kMiB == 0 ? fmt::format("{} MiB", bytes / kMiB) : fmt::format("{} KiB", bytes >> 10);
 }
 
 // Tries every place where the kernel can have been loaded: init_uts_ns must show OSRELEASE there.
@@ -83,7 +88,7 @@ Finding image_fact_by_search(Machine& machine) {
   if (hits.size() > 1)
     return unavailable(fmt::format("ambiguous: init_uts_ns is found with {} {:#x} and {:#x}",
                                    info_of(arch.image_fact).name, hits[0], hits[1]));
-  return found(hits[0], "init_uts_ns found in steps of 2 MiB");
+  return found(hits[0], fmt::format("init_uts_ns found in steps of {}", size_text(arch.image_align)));
 }
 
 // --- the top page table ---
@@ -168,7 +173,8 @@ std::optional<bool> direct_map_holds(Machine& machine, uint64_t virtual_minus_ph
   size_t missing = 0;
   for (const PhysAddr sample : sample_addresses(machine)) {
     const VirtAddr address{virtual_minus_physical + sample.value};
-    if (machine.is_of_image(address)) return false;
+    // Where the image is mapped like all memory (s390x before 6.10), RAM is the image's here and there.
+    if (machine.is_of_image(address) && machine.image_offset() != virtual_minus_physical) return false;
     const Walk walk = space.walk(address);
     if (walk.end == WalkEnd::table_missing)
       ++missing;

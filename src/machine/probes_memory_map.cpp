@@ -127,8 +127,6 @@ Finding crashkernel_of_system(Machine& machine) {
 Finding sized_range(VirtAddr first, uint64_t size, std::string where) {
   if (size == 0 || !checked_add(first.value, size - 1))
     return unavailable(where + ": the range wraps around");
-  if (first.value >> 63 == 0)
-    return unavailable(fmt::format("{}: {:#x} is no kernel address", where, first.value));
   return found(VirtRange{first, first + (size - 1)}, std::move(where));
 }
 
@@ -236,7 +234,7 @@ void add_memory_map_probes(ArchProbes& all) {
 }
 
 std::span<const std::string_view> wanted_symbols() {
-  static constexpr std::array<std::string_view, 31> kNames = {"_text",
+  static constexpr std::array<std::string_view, 37> kNames = {"_text",
                                                               "_start",
                                                               "phys_ram_base",
                                                               "kernel_map",
@@ -253,6 +251,12 @@ std::span<const std::string_view> wanted_symbols() {
                                                               "page_offset_base",
                                                               "vmalloc_base",
                                                               "vmemmap_base",
+                                                              "VMALLOC_START",
+                                                              "VMALLOC_END",
+                                                              "MODULES_VADDR",
+                                                              "MODULES_END",
+                                                              "vmemmap",
+                                                              "vmemmap_size",
                                                               "max_pfn",
                                                               "sme_me_mask",
                                                               "crashk_res",

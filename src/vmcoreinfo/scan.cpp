@@ -193,6 +193,13 @@ class Search {
 
 }  // namespace
 
+std::optional<FoundNote> note_at(const image::MemoryImage& image, PhysAddr address) {
+  if (!checked_add(address.value, kHeaderSize)) return std::nullopt;
+  auto found = read_candidate(image, address + kHeaderSize);
+  if (!found || found->address != address) return std::nullopt;
+  return found;
+}
+
 Scan scan(const image::MemoryImage& image, unsigned threads) {
   if (threads == 0) threads = default_threads();
   Search search(image, threads);

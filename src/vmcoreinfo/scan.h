@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct Scan {
   bool complete = true;          ///< false: there was more like a note than is looked at
   uint64_t unreadable = 0;       ///< pages that the image should hold, and that are damaged
 };
+
+/// The note whose header is at `address`. Nothing where none is.
+std::optional<FoundNote> note_at(const image::MemoryImage& image, PhysAddr address);
 
 /// Looks through all memory that `image` holds, once, from up to `threads` threads (0: as many as there are
 /// processors). Taken for VMCOREINFO is what begins with OSRELEASE= at a multiple of four bytes, and also

@@ -12,6 +12,7 @@
 #include "image/kdump_image.h"
 #include "image/lime_image.h"
 #include "image/open.h"
+#include "image/s390_dump_image.h"
 #include "unit/memory_file.h"
 #include "vmcoreinfo/locate.h"
 
@@ -132,6 +133,11 @@ bool lime(Input input) {
 bool avml(Input input) {
   const test::MemoryFile file(input);
   return check_image([&] { return image::open_avml(file.open()); }, check_views);
+}
+
+bool s390_dump(Input input) {
+  const test::MemoryFile file(input);
+  return check_image([&] { return image::open_s390_dump(file.open()); });
 }
 
 // A window and a copy, one page and many: the bytes are the same.

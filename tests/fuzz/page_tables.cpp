@@ -4,6 +4,7 @@
 
 #include "arch/arm64/paging.h"
 #include "arch/riscv64/paging.h"
+#include "arch/s390x/paging.h"
 #include "arch/x86_64/paging.h"
 #include "base/cursor.h"
 #include "base/error.h"
@@ -61,6 +62,8 @@ arch::Paging paging_of(const PageTablesInput& head) {
   if ((head.flags & PageTablesInput::riscv64) != 0)
     return *arch::riscv64::make_paging(
         kRiscvBits.at(head.flags / PageTablesInput::kBitsOf % 8 % kRiscvBits.size()));
+  if ((head.flags & PageTablesInput::s390x) != 0)
+    return *arch::s390x::make_paging(2 + head.flags / PageTablesInput::kLevelsOf % 4);
   uint64_t mask = 0;
   if ((head.flags & PageTablesInput::mask_47) != 0) mask |= uint64_t{1} << 47;
   if ((head.flags & PageTablesInput::mask_51) != 0) mask |= uint64_t{1} << 51;

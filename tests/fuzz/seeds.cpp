@@ -18,6 +18,7 @@
 #include "images/kdump_builder.h"
 #include "images/memory.h"
 #include "images/page_tables.h"
+#include "images/s390_dump_builder.h"
 #include "images/vmlinux_builder.h"
 #include "unit/kallsyms_blob.h"
 
@@ -68,6 +69,16 @@ std::vector<Seed> elf_seeds() {
   text.segments.push_back({.vaddr = 0xffffffff81000000, .paddr = 0x100010, .memory_size = 0x20});
   seeds.push_back({"text-twice", test::elf_bytes(text)});
   return seeds;
+}
+
+// --- stand-alone dumps of s390x ---
+
+std::vector<Seed> s390_dump_seeds() {
+  const auto memory = [](uint64_t start, size_t size) {
+    return test::S390Segment{start, std::vector<std::byte>(size, std::byte{0x5a})};
+  };
+  return {{"plain", test::s390_dump_bytes({false, {memory(0, 0x200)}})},
+          {"extended", test::s390_dump_bytes({true, {memory(0, 0x100), memory(0x100000, 0x80)}})}};
 }
 
 // --- LiME and flattened streams ---
@@ -458,6 +469,34 @@ Seed riscv64_page_tables_seed(uint64_t bits) {
   return {fmt::format("riscv64-{}", bits), page_tables_input(head, memory, 0x5000)};
 }
 
+// The same for s390x, of 2 to 5 levels.
+Seed s390x_page_tables_seed(unsigned levels) {
+  constexpr uint64_t kTableSize = 0x4000, kPage = 0x3d, kLarge = 0x403, kInvalid = 0x20, kInvalidPage = 0x400;
+  test::PhysicalMemory memory;
+  const auto put = [&](uint64_t at, uint64_t entry) {
+    std::array<std::byte, 8> bytes{};
+    store(bytes.data(), entry, ByteOrder::big);
+    memory.write(at, bytes);
+  };
+  // Of region tables only the first entry is looked at: what follows is of tables of other types.
+  uint64_t at = 0;
+  for (unsigned level = levels; level > 2; --level, at += 0x1000)
+    put(at, (at + 0x1000) | uint64_t{level - 2} << 2 | 3);
+  const uint64_t pages = at + kTableSize;
+  for (uint64_t into = 0; into < kTableSize; into += 8) put(at + into, kInvalid);
+  put(at, pages | 1);
+  put(at + 8, 0x300000 | kLarge);
+  put(at + 16, (uint64_t{1} << 40) | 1);  // not there
+  for (uint64_t page = 0; page < 256; ++page) put(pages + page * 8, kInvalidPage);
+  put(pages + 3 * 8, 0x1000 | kPage);
+  put(pages + 4 * 8, 0x2000 | kPage);
+  put(pages + 5 * 8, 0x1000 | kPage | kInvalidPage);  // taken out of the map
+  put(pages + 6 * 8, 0x1234604);                      // in swap
+  const uint64_t flags = PageTablesInput::s390x + PageTablesInput::kLevelsOf * (levels - 2);
+  const PageTablesInput head{flags, 0, 0, (uint64_t{1} << 31) - 1, 0x3010};
+  return {fmt::format("s390x-{}", levels), page_tables_input(head, memory, pages + 0x800)};
+}
+
 std::vector<Seed> page_tables_seeds() {
   constexpr uint64_t k47 = uint64_t{1} << 47;
   return {
@@ -470,12 +509,17 @@ std::vector<Seed> page_tables_seeds() {
       arm64_page_tables_seed(true),
       riscv64_page_tables_seed(39),
       riscv64_page_tables_seed(48),
-      riscv64_page_tables_seed(57)};
+      riscv64_page_tables_seed(57),
+      s390x_page_tables_seed(2),
+      s390x_page_tables_seed(3),
+      s390x_page_tables_seed(4),
+      s390x_page_tables_seed(5)};
 }
 
 constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"lime", lime, lime_seeds},
                                  Target{"avml", avml, avml_seeds},
+                                 Target{"s390_dump", s390_dump, s390_dump_seeds},
                                  Target{"flattened", flattened, flattened_seeds},
                                  Target{"kdump", kdump, kdump_seeds},
                                  Target{"note_scan", note_scan, note_scan_seeds},

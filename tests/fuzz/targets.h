@@ -21,6 +21,8 @@ bool elf(Input input);
 bool lime(Input input);
 /// An AVML dump: its headers, the chunks of its streams and what they decompress to.
 bool avml(Input input);
+/// A stand-alone dump of s390x, of either format.
+bool s390_dump(Input input);
 /// A flattened stream, and the image in it.
 bool flattened(Input input);
 /// A kdump-compressed file: its headers, bitmaps, descriptors and pages.
@@ -84,9 +86,18 @@ struct PrintkInput {
 struct PageTablesInput {
   /// `wrap`: physical addresses beyond the end start again at 0, so that every entry leads somewhere.
   /// `arm64`: of the shape that the numbers above choose, of a page size and of bits of address. `riscv64`:
-  /// of so many bits of address.
-  enum Flag : uint64_t { five_levels = 1, mask_47 = 2, mask_51 = 4, wrap = 8, arm64 = 16, riscv64 = 1024 };
+  /// of so many bits of address. `s390x`: of as many levels as the number above says.
+  enum Flag : uint64_t {
+    five_levels = 1,
+    mask_47 = 2,
+    mask_51 = 4,
+    wrap = 8,
+    arm64 = 16,
+    riscv64 = 1024,
+    s390x = 1 << 16
+  };
   static constexpr uint64_t kPageSizeOf = 32, kBitsOf = 128;  ///< what those numbers are multiplied by
+  static constexpr uint64_t kLevelsOf = 1 << 17;
   uint64_t flags = 0;
   uint64_t root = 0;
   uint64_t first = 0;  ///< the range whose mappings are taken

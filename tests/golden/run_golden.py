@@ -108,7 +108,7 @@ class Scene:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def prepare(self, common: list[Statement], case: Case) -> None:
-        makers = {"IMAGE": self.image, "FILE": self.text_file, "BYTES": self.byte_file, "ELF": self.elf,
+        makers = {"IMAGE": self.image, "FILE": self.text_file, "BYTES": self.byte_file, "ELF": self.elf, "S390": self.s390_dump,
                   "COMPILE": self.compile, "PATCH": self.patch, "DIRECTORY": self.make_directory}
         asked = [s for s in common + case.statements if s.word in makers]
         images = [s for s in asked if s.word == "IMAGE"]
@@ -152,6 +152,10 @@ class Scene:
     def elf(self, rest: str, text: str) -> None:
         name, _, options = rest.partition(" ")
         made_files.write_elf(self.directory / name, options, text)
+
+    def s390_dump(self, rest: str, text: str) -> None:
+        name, _, options = rest.partition(" ")
+        made_files.write_s390_dump(self.directory / name, options, text)
 
     def compile(self, rest: str, text: str) -> None:
         name, _, options = rest.partition(" ")

@@ -17,12 +17,13 @@ OWN = {
         *("va_bits_actual", "page_table_levels", "va_kernel_pa_offset", "kaslr_offset", "page_offset", "phys_offset"),
         *("direct_map", "vmalloc", "vmemmap", "modules"),
     ],
-    "s390x": ["kaslr_offset"],
+    "s390x": "page_table_levels kimage_voffset kaslr_offset page_offset direct_map vmalloc vmemmap modules".split(),
 }
 """What `kvista info` tells beside that."""
 
-LINKED_AT = {"arm64": 0xFFFF800080000000, "riscv64": 0xFFFFFFFF80002000}
-"""_text without KASLR: KIMAGE_VADDR (arch/arm64/include/asm/memory.h), KERNEL_LINK_ADDR behind the boot code."""
+LINKED_AT = {"arm64": 0xFFFF800080000000, "riscv64": 0xFFFFFFFF80002000, "s390x": 0x100000}
+"""_text without KASLR: KIMAGE_VADDR (arch/arm64/include/asm/memory.h), KERNEL_LINK_ADDR behind the boot code; on s390x, where it is
+linked (TEXT_OFFSET)."""
 
 WORDS = {"arm64": {"kimage_voffset": "kimage_voffset"}, "riscv64": {"phys_offset": "phys_ram_base", "page_offset": "kernel_map"}}
 """Facts that are a variable of the kernel, or the first member of one."""
@@ -75,6 +76,11 @@ class OtherFactCheck(facts.FactCheck):
             yield "va_kernel_pa_offset", self._text().virtual - (self._text().physical or 0)
         if name in LINKED_AT:
             yield "kaslr_offset", self._symbol("_text") - LINKED_AT[name]
+        if name == "s390x":
+            yield "kimage_voffset", self._symbol("_text") - self._physical(self._symbol("_text"))
+            yield "page_offset", self._ram()[0].virtual - (self._ram()[0].physical or 0)
+            first, last = (self.oracle.kernel_word(word) for word in ("MODULES_VADDR", "MODULES_END"))
+            yield "modules", f"{first:#x}-{last - 1:#x}"
         for fact, word in WORDS.get(name, {}).items():
             yield fact, self.oracle.kernel_word(word)
 

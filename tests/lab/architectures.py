@@ -108,7 +108,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             modules=(*VIRTIO, *EXT4),
             compiler="s390x-linux-gnu-gcc",
             compiler_package="gcc-s390x-linux-gnu libc6-dev-s390x-cross",
-            words=("vmemmap", "VMALLOC_START", "__memcpy_real_area"),
+            words=("vmemmap", "VMALLOC_START", "__memcpy_real_area", "vm_layout", "MODULES_VADDR", "MODULES_END"),
             byte_order="big",
             slowness=2,
         ),

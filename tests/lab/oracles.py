@@ -119,6 +119,8 @@ class Oracle:
             return 5 if self.kernel_word("page_offset_base") < 0xFFFF800000000000 else 4
         if machine == "aarch64":  # With 52 bits of addresses (5 levels of 4 KiB pages) below those of 48.
             return 5 if min(part.virtual for part in self.kcore_ranges()) < 0xFFFF000000000000 else 4
+        if machine == "s390x":  # 3 levels have 42 bits of addresses (arch/s390/boot/startup.c)
+            return 4 if max(part.virtual for part in self.kcore_ranges()) >> 42 else 3
         if found := re.search(r"^mmu\s*: sv(\d+)$", self.text("cpuinfo"), re.MULTILINE):
             return (int(found.group(1)) - 12) // 9
         return None
@@ -136,7 +138,7 @@ class Oracle:
 
     def cpus(self) -> int:
         """The number of CPUs."""
-        return len(re.findall(r"^processor\s*:", self.text("cpuinfo"), re.MULTILINE))
+        return len(re.findall(r"^processor\s*\d*\s*:", self.text("cpuinfo"), re.MULTILINE))
 
     def free_pages(self, name: str) -> int:
         """The pages on the free lists of all zones, from a copy of /proc/buddyinfo."""

@@ -89,7 +89,8 @@ def marks_of(own: int, head: int, found: PageClass) -> int:
         return 0
     marks = SLAB if (own | head) & KPF_SLAB else 0
     marks |= RESERVED if own & KPF_RESERVED else 0
-    return marks | (PAGE_TABLE if own & KPF_PGTABLE else 0)
+    # A table of several pages (16 KiB on s390x) is a compound page, of which the head alone bears the flag.
+    return marks | (PAGE_TABLE if (own | head) & KPF_PGTABLE else 0)
 
 
 def with_heads(flags: Sequence[int]) -> Iterable[tuple[int, int]]:

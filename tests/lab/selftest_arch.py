@@ -113,10 +113,20 @@ class Files(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path, oracle = Path(folder), Oracle(Path(folder))
             (path / "kcore_headers").write_bytes(elf("<", [(0xFFFF000000000000, 0, 4096)]))
-            for machine, cpuinfo, levels in (("aarch64", "", 4), ("riscv64", "mmu\t\t: sv57\n", 5), ("s390x", "", None)):
+            for machine, cpuinfo, levels in (("aarch64", "", 4), ("riscv64", "mmu\t\t: sv57\n", 5), ("riscv64", "", None)):
                 (path / "utsname").write_text(f"x\n{machine}\n")
                 (path / "cpuinfo").write_text(cpuinfo)
                 self.assertEqual(oracle.page_table_levels(), levels, machine)
+            for start, levels in ((0x3FFFE8F8000, 3), (0x40000000000, 4)):
+                (path / "kcore_headers").write_bytes(elf(">", [(start, 0, 4096), (0, 0, 4096)]))
+                (path / "utsname").write_text("x\ns390x\n")
+                self.assertEqual(oracle.page_table_levels(), levels, hex(start))
+
+    def test_cpus(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for text, count in (("processor\t: 0\nprocessor\t: 1\n", 2), ("# processors    : 1\nprocessor 0: version = FF\n", 1)):
+                Path(folder, "cpuinfo").write_text(text)
+                self.assertEqual(Oracle(Path(folder)).cpus(), count)
 
     def test_dump(self) -> None:
         with tempfile.TemporaryDirectory() as folder:

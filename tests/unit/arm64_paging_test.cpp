@@ -84,7 +84,7 @@ TEST(Arm64Paging, StripsTagsAndNothingElse) {
 }
 
 TEST(Arm64Paging, ShowsFlags) {
-  EXPECT_EQ(describe_flags(0x12345000 | kPageFlags), "VALID|TABLE|AF|DBM|PXN|UXN");
+  EXPECT_EQ(describe_flags(0x12345000 | kPageFlags, 1), "VALID|TABLE|AF|DBM|PXN|UXN");
 }
 
 }  // namespace

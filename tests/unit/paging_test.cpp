@@ -147,11 +147,11 @@ TEST(Paging, KnowsCanonicalAddressesOfFiveLevels) {
 }
 
 TEST(Paging, SpellsFlags) {
-  EXPECT_EQ(describe_flags(0x8000000000000163), "PRESENT|RW|ACCESSED|DIRTY|GLOBAL|NX");
-  EXPECT_EQ(describe_flags(0x1e7), "PRESENT|RW|USER|ACCESSED|DIRTY|PSE|GLOBAL");
-  EXPECT_EQ(describe_flags(0x100), "PROTNONE");
-  EXPECT_EQ(describe_flags(0x19), "PRESENT|PWT|PCD");
-  EXPECT_EQ(describe_flags(0), "");
+  EXPECT_EQ(describe_flags(0x8000000000000163, 1), "PRESENT|RW|ACCESSED|DIRTY|GLOBAL|NX");
+  EXPECT_EQ(describe_flags(0x1e7, 1), "PRESENT|RW|USER|ACCESSED|DIRTY|PSE|GLOBAL");
+  EXPECT_EQ(describe_flags(0x100, 1), "PROTNONE");
+  EXPECT_EQ(describe_flags(0x19, 1), "PRESENT|PWT|PCD");
+  EXPECT_EQ(describe_flags(0, 1), "");
 }
 
 TEST(Layout, DocumentsBothNumbersOfLevels) {

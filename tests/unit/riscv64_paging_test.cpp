@@ -98,11 +98,11 @@ TEST(Riscv64Paging, BothHalvesAreAddresses) {
 }
 
 TEST(Riscv64Paging, ShowsFlags) {
-  EXPECT_EQ(describe_flags(entry(0x12345000, kFlags)), "PRESENT|READ|WRITE|GLOBAL|ACCESSED|DIRTY");
-  EXPECT_EQ(describe_flags(entry(0x12348000, kFlags) | uint64_t{0xa} << 60),
+  EXPECT_EQ(describe_flags(entry(0x12345000, kFlags), 1), "PRESENT|READ|WRITE|GLOBAL|ACCESSED|DIRTY");
+  EXPECT_EQ(describe_flags(entry(0x12348000, kFlags) | uint64_t{0xa} << 60, 1),
             "PRESENT|READ|WRITE|GLOBAL|ACCESSED|DIRTY|NOCACHE|NAPOT");
-  EXPECT_EQ(describe_flags(uint64_t{4} << 60 | 9), "PRESENT|EXEC|IO");
-  EXPECT_EQ(describe_flags(uint64_t{7} << 60 | 1), "PRESENT|PMA");
+  EXPECT_EQ(describe_flags(uint64_t{4} << 60 | 9, 1), "PRESENT|EXEC|IO");
+  EXPECT_EQ(describe_flags(uint64_t{7} << 60 | 1, 1), "PRESENT|PMA");
 }
 
 TEST(Riscv64Paging, ReadsTheRegisterOfTheRoot) {

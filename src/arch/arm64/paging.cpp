@@ -52,7 +52,7 @@ Entry decode_entry(uint64_t raw, unsigned level, const Paging& paging) {
   return {EntryKind::prot_none, PhysAddr{of_page}};
 }
 
-std::string describe_flags(uint64_t raw) {
+std::string describe_flags(uint64_t raw, unsigned /*level*/) {
   std::string text;
   for (const Flag& flag : kFlags) {
     if ((raw >> flag.bit & 1) == 0) continue;

@@ -10,7 +10,7 @@ namespace kvista::arch::arm64 {
 
 /// Decodes entry `raw` of `level`.
 Entry decode_entry(uint64_t raw, unsigned level, const Paging& paging);
-std::string describe_flags(uint64_t raw);
+std::string describe_flags(uint64_t raw, unsigned level);
 /// The address of a kernel pointer that has a tag in its top byte (KASAN, MTE): 0xf0 to 0xff
 /// (arch/arm64/include/asm/mte-kasan.h). Other values there are no tags: those of LIST_POISON1 would else
 /// lead to memory.

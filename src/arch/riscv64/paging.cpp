@@ -79,7 +79,7 @@ Entry decode_entry(uint64_t raw, unsigned level, const Paging& paging) {
   return swap(raw);
 }
 
-std::string describe_flags(uint64_t raw) {
+std::string describe_flags(uint64_t raw, unsigned /*level*/) {
   std::string text;
   for (const Flag& one : kFlags) {
     if ((raw & one.mask) != one.value) continue;

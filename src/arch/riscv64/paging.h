@@ -11,7 +11,7 @@ namespace kvista::arch::riscv64 {
 
 /// Decodes entry `raw` of `level`.
 Entry decode_entry(uint64_t raw, unsigned level, const Paging& paging);
-std::string describe_flags(uint64_t raw);
+std::string describe_flags(uint64_t raw, unsigned level);
 
 /// One root maps the lower and the upper addresses. Pointers carry nothing beside the address: pointer
 /// masking (Ssnpm) is for user mode.

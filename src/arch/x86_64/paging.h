@@ -12,7 +12,7 @@ inline constexpr uint64_t kPageSize = uint64_t{1} << kPageShift;
 /// Decodes entry `raw` of `level`. Frame numbers of PROT_NONE entries are stored inverted since the L1TF
 /// mitigation (6b28baca9b1f, 4.19) and given here as they are meant.
 Entry decode_entry(uint64_t raw, unsigned level, const Paging& paging);
-std::string describe_flags(uint64_t raw);
+std::string describe_flags(uint64_t raw, unsigned level);
 
 inline constexpr PagingFormat kFormat{"x86_64",     Half::both,     ByteOrder::little,
                                       decode_entry, describe_flags, nullptr};
