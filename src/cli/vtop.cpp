@@ -93,7 +93,7 @@ Report translate(machine::Machine& machine, VirtAddr address) {
     report.warnings.push_back(
         fmt::format("{:#x} has no physical address: {}", address.value, status_of(walk)));
   }
-  if (address < machine->architecture().first_address && walk.end != WalkEnd::not_canonical)
+  if (address < machine.architecture().first_address && walk.end != WalkEnd::not_canonical)
     report.warnings.emplace_back(
         "the address is a process's; it was looked up in the kernel's own page tables");
   return report;
