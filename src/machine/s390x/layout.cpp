@@ -46,7 +46,7 @@ Finding direct_map_of_kallsyms(Machine& machine) {
 
 Finding direct_map_of_page_tables(Machine& machine) {
   const VirtAddr start{machine.need_number(FactId::page_offset)};
-  const unsigned bits = static_cast<unsigned>(machine.need_number(FactId::max_physmem_bits));
+  const auto bits = static_cast<unsigned>(machine.need_number(FactId::max_physmem_bits));
   return mapped_direct_map(machine, {start, start + ((uint64_t{1} << std::min(bits, 63U)) - 1)}, start.value);
 }
 

@@ -90,6 +90,7 @@ bool is_of_image(const vmcoreinfo::VmcoreInfo& note, VirtAddr address) {
 
 std::vector<arch::Paging> possible_pagings(const vmcoreinfo::VmcoreInfo& /*note*/) {
   std::vector<arch::Paging> all;
+  all.reserve(kLevels.size());
   for (const uint64_t levels : kLevels) all.push_back(*s390::make_paging(levels));
   return all;
 }
