@@ -14,13 +14,13 @@
 
 namespace kvista::dump {
 
-/// Pieces are written and read from several threads, each piece by one at a time.
 /// Frames of one stretch, a multiple of 64, and how many of them are kept.
 struct Block {
   Pfn first;
   uint64_t kept = 0;
 };
 
+/// Pieces are written and read from several threads, each piece by one at a time.
 class SecondBitmap {
  public:
   /// Makes the decisions of the bytes from `at` on once more.

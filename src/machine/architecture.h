@@ -24,7 +24,6 @@ struct Architecture {
   uint16_t elf_machine;
   ByteOrder byte_order;
   unsigned physical_bits;  ///< of a physical address, at most
-  bool follows_stacks;     ///< whether kvista can, by now
   /// What only notes of this architecture have: any of them tells it.
   std::span<const std::string_view> note_keys;
 
@@ -49,7 +48,8 @@ struct Architecture {
   /// sense.
   arch::Paging (*paging)(Machine& machine);
 
-  const ArchProbes& (*probes)();
+  /// Each adds some of the sources of facts; what all have, and the mapping, comes before.
+  std::span<void (*const)(ArchProbes& all)> own_probes;
 
   // What most architectures have alike.
 
@@ -65,6 +65,8 @@ struct Architecture {
 std::span<const Architecture> architectures();
 /// Nothing where there is none.
 const Architecture* architecture_of_elf(uint16_t elf_machine);
+/// Where its facts come from: all sources, those of a fact in rank order.
+const ArchProbes& probes_of(const Architecture& architecture);
 /// How the note writes the fact by which the image is found: "NUMBER(phys_base)".
 std::string describe_image_fact(const Architecture& architecture);
 /// Whether the note has a line "NUMBER(name)" or "SYMBOL(name)".

@@ -159,7 +159,7 @@ void Machine::establish(Fact& fact) {
   Fact found{fact.id, std::nullopt, Source::note, false, {}};
   if (const auto user = options_.overrides.find(fact.id); user != options_.overrides.end())
     add(found, {Source::user, user->second, "--set", true, true, std::nullopt, Verdict::unavailable});
-  for (const Probe& probe : architecture_->probes().probes) {
+  for (const Probe& probe : probes_of(*architecture_).probes) {
     if (probe.fact != fact.id) continue;
     if (!options_.explain && (settled(found) || (probe.costly && verified(found)))) continue;
     ask(found, probe);
@@ -208,7 +208,7 @@ void Machine::leave_out_foreign_range(Candidate& candidate) const {
 
 void Machine::add(Fact& fact, Candidate candidate) {
   if (candidate.value) {
-    for (const Check& check : architecture_->probes().checks) {
+    for (const Check& check : probes_of(*architecture_).checks) {
       if (check.fact != fact.id) continue;
       try {
         candidate.verified = check.verify(*this, *candidate.value);
@@ -312,7 +312,7 @@ AddressSpace Machine::kernel_space() {
 
 std::vector<FactInfo> Machine::facts() const {
   std::vector<FactInfo> mine;
-  const auto& probes = architecture_->probes().probes;
+  const auto& probes = probes_of(*architecture_).probes;
   for (const FactInfo& info : all_facts())
     if (std::any_of(probes.begin(), probes.end(), [&](const Probe& probe) { return probe.fact == info.id; }))
       mine.push_back(info);

@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "arch/paging.h"
@@ -55,6 +56,15 @@ std::optional<bool> any_walk_holds(Machine& machine, PhysAddr root, std::span<co
 
 /// The address range from `first` on, or why it is none.
 Finding sized_range(VirtAddr first, uint64_t size, std::string where);
+/// From the note's NUMBER(first_key) up to NUMBER(end_key), which is behind the range; notes have both since
+/// kernel `since`.
+Finding range_of_note(Machine& machine, const char* since, std::string_view first_key,
+                      std::string_view end_key);
+/// The largest of /proc/kcore's segments that are not of RAM.
+Finding vmalloc_of_largest_segment(Machine& machine);
+/// How far virtual addresses of the direct map are from physical ones: by where the roots of mem_section are
+/// mapped.
+Finding distance_of_mem_section(Machine& machine);
 /// A number of the note: `what` is how the note writes it.
 Finding number_from(std::optional<uint64_t> value, std::string what);
 /// Where the struct page of frame 0 is, or would be: the memory map is an array by frame numbers. As the

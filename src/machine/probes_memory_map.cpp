@@ -140,6 +140,35 @@ uint64_t pages_of_addressable_memory(Machine& machine) {
   return (uint64_t{1} << bits) / page;
 }
 
+Finding range_of_note(Machine& machine, const char* since, std::string_view first_key,
+                      std::string_view end_key) {
+  const auto first = machine.note().number(first_key);
+  const auto end = machine.note().number(end_key);
+  if (!first || !end)
+    return unavailable(
+        fmt::format("VMCOREINFO has no NUMBER({}) (kernels before {})", !first ? first_key : end_key, since));
+  return sized_range(VirtAddr{*first}, *end - *first,
+                     fmt::format("NUMBER({}) and NUMBER({})", first_key, end_key));
+}
+
+Finding vmalloc_of_largest_segment(Machine& machine) {
+  std::optional<image::Segment> largest;
+  for (const image::Segment& segment : machine.image().segments())
+    if (segment.vaddr && !segment.paddr && (!largest || segment.size > largest->size)) largest = segment;
+  if (!largest) return unavailable("no segment of the vmalloc area (only /proc/kcore has one)");
+  return sized_range(*largest->vaddr, largest->size, "/proc/kcore's vmalloc segment");
+}
+
+Finding distance_of_mem_section(Machine& machine) {
+  const VirtAddr array = machine.mem_section_array();
+  if (machine.is_of_image(array))
+    return unavailable("mem_section is in the kernel image, not in the direct map");
+  const auto mapping = machine.kernel_space().translate(array);
+  if (!mapping) return unavailable(fmt::format("mem_section {:#x} is not mapped", array.value));
+  return found(array.value - mapping->phys.value,
+               fmt::format("{:#x} is at {:#x}", array.value, mapping->phys.value));
+}
+
 Finding number_from(std::optional<uint64_t> value, std::string what) {
   if (!value) return unavailable(fmt::format("VMCOREINFO has no {}", what));
   return found(*value, std::move(what));

@@ -51,7 +51,8 @@ class FrameScan {
   std::span<const PhysRange> memory() const { return memory_; }
   /// How many frames are visited, holes between them included.
   uint64_t visited() const { return blocks_.size() * map_.frames(); }
-  /// Gives back the list of what run() visits, which grows with the machine: there is no other run().
+  /// Gives back the list of what run() visits, which grows with the machine: after this there is no other
+  /// run(), and visited(), blocks() and end() have no answer.
   void end_runs() { blocks_ = {}; }
   /// The first frame of each stretch that is visited, in order; each is as long as a section.
   std::span<const Pfn> blocks() const { return blocks_; }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "kernel/code.h"
 #include "kernel/session.h"
 
 namespace kvista::unwind {
@@ -21,6 +22,16 @@ std::vector<VirtRange> between_labels(const kernel::Session& session, std::span<
     if (first && last && *first < *last) ranges.push_back({*first, *last - 1});
   }
   return ranges;
+}
+
+std::vector<VirtRange> code_of(const kernel::Session& session, std::span<const char* const> functions) {
+  std::vector<VirtRange> found;
+  for (const char* name : functions) {
+    const auto place = place_of(session, name);
+    const auto function = place ? kernel::function_at(session, *place) : std::nullopt;
+    if (function && function->first < function->end) found.push_back({function->first, function->end - 1});
+  }
+  return found;
 }
 
 std::vector<VirtRange> kernel_code(const kernel::Session& session) {

@@ -24,6 +24,8 @@ struct Labels {
 };
 /// What is between each two; those that the kernel lacks are left out.
 std::vector<VirtRange> between_labels(const kernel::Session& session, std::span<const Labels> labels);
+/// The code of functions; those that the kernel lacks are left out.
+std::vector<VirtRange> code_of(const kernel::Session& session, std::span<const char* const> functions);
 /// The code between pairs of the linker's labels: the kernel's, and what only its start needed.
 std::vector<VirtRange> kernel_code(const kernel::Session& session);
 /// Reads all of `out`. Returns why that cannot be done, or an empty text.

@@ -27,7 +27,7 @@ std::string describe(const Row& row) {
 }
 
 const Probe& probe_of(const Row& row) {
-  const auto& probes = machine::architecture_of_elf(kX86)->probes().probes;
+  const auto& probes = machine::probes_of(*machine::architecture_of_elf(kX86)).probes;
   return *std::find_if(probes.begin(), probes.end(), [&](const Probe& probe) {
     return probe.fact == row.fact && probe.source == row.source;
   });
@@ -100,7 +100,7 @@ void expect_warning_with_both(Subject& subject, const Row& row, const std::strin
 TEST(EvidenceMatrix, EveryProbeHasARow) {
   std::set<std::pair<FactId, Source>> covered;
   for (const Row& row : rows()) EXPECT_TRUE(covered.emplace(row.fact, row.source).second) << describe(row);
-  const auto& probes = machine::architecture_of_elf(kX86)->probes().probes;
+  const auto& probes = machine::probes_of(*machine::architecture_of_elf(kX86)).probes;
   for (const Probe& probe : probes)
     EXPECT_TRUE(covered.contains({probe.fact, probe.source}))
         << machine::info_of(probe.fact).name << " from " << machine::describe(probe.source) << " has no row";

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "arch/arm64/registers.h"
+#include "unit/hand_made_stacks.h"
 #include "unwind/arm64/frames.h"
 
 namespace kvista::unwind {
@@ -46,23 +47,10 @@ constexpr uint32_t kLeaveRecord = 0xa8c27bfd;  // ldp x29, x30, [sp], #32
 constexpr uint32_t kReturn = 0xd65f03c0;
 constexpr uint64_t kKernelMode = 0x60400005;  // EL1h
 
-class Machine final : public Target {
+class Machine final : public HandMadeMemory<Target> {
  public:
-  std::string read(VirtAddr address, std::span<std::byte> out) const override {
-    for (size_t i = 0; i < out.size(); ++i) {
-      const uint64_t at = address.value + i;
-      if (missing.contains(at & ~uint64_t{0xfff})) return fmt::format("{:#x} is excluded", at);
-      const auto word = words.find(at & ~uint64_t{7});
-      out[i] = static_cast<std::byte>((word == words.end() ? 0 : word->second) >> (8 * (at & 7)));
-    }
-    return {};
-  }
-  bool is_code(VirtAddr address) const override { return address.value >= kCode && address.value < kCodeEnd; }
-  std::optional<VirtAddr> function_of(VirtAddr address) const override {
-    return is_code(address) ? std::optional(VirtAddr{address.value & ~uint64_t{0xfff}}) : std::nullopt;
-  }
+  Machine() : HandMadeMemory(kCode, kCodeEnd) {}
 
-  void put(uint64_t at, uint64_t value) { words[at] = value; }
   void put_instruction(uint64_t at, uint32_t instruction) {
     uint64_t& word = words[at & ~uint64_t{7}];
     const unsigned shift = (at & 4) * 8;
@@ -73,11 +61,8 @@ class Machine final : public Target {
     put(at + 8, address);
   }
   void put_registers(uint64_t at, const Registers& all) {
-    for (size_t i = 0; i < arch::arm64::kRegCount; ++i) put(at + i * 8, all.values.at(i));
+    HandMadeMemory::put_registers(at, all, arch::arm64::kRegCount);
   }
-
-  std::map<uint64_t, uint64_t> words;
-  std::set<uint64_t> missing;  // pages
 };
 
 class FrameUnwinderTest : public testing::Test {
@@ -111,16 +96,6 @@ class FrameUnwinderTest : public testing::Test {
     machine_.put_record(kLast + facts_.record_in_saved, 0, 0);
     if (facts_.has_types) machine_.put(kLast + facts_.record_in_saved + 16, 1);
     return kLast + facts_.record_in_saved;
-  }
-  static std::vector<uint64_t> addresses(const Trace& trace) {
-    std::vector<uint64_t> all;
-    for (const Frame& frame : trace.frames) all.push_back(frame.address.value);
-    return all;
-  }
-  static std::vector<Means> means(const Trace& trace) {
-    std::vector<Means> all;
-    for (const Frame& frame : trace.frames) all.push_back(frame.means);
-    return all;
   }
 
   Machine machine_;

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "arch/riscv64/registers.h"
+#include "unit/hand_made_stacks.h"
 #include "unwind/frame_unwinder.h"
 
 namespace kvista::unwind {
@@ -29,25 +30,6 @@ constexpr uint64_t kRetFromFork = kCode + 0x5000;
 constexpr uint64_t kSupervisor = 0x100;
 constexpr uint64_t kSp = kTask + 0x1000;
 
-class Machine final : public Target {
- public:
-  std::string read(VirtAddr address, std::span<std::byte> out) const override {
-    for (size_t i = 0; i < out.size(); ++i) {
-      const auto word = words.find((address.value + i) & ~uint64_t{7});
-      out[i] =
-          static_cast<std::byte>((word == words.end() ? 0 : word->second) >> (8 * ((address.value + i) & 7)));
-    }
-    return {};
-  }
-  bool is_code(VirtAddr address) const override {
-    return address.value >= kCode && address.value < kCode + 0x10000;
-  }
-  std::optional<VirtAddr> function_of(VirtAddr address) const override {
-    return is_code(address) ? std::optional(VirtAddr{address.value & ~uint64_t{0xfff}}) : std::nullopt;
-  }
-  std::map<uint64_t, uint64_t> words;
-};
-
 class RiscvFrames : public testing::Test {
  protected:
   // A frame whose pointer is `fp`.
@@ -66,7 +48,7 @@ class RiscvFrames : public testing::Test {
     return all;
   }
   void put_registers(uint64_t at, const Registers& all) {
-    for (size_t i = 0; i < arch::riscv64::kRegCount; ++i) machine_.words[at + i * 8] = all.values.at(i);
+    machine_.put_registers(at, all, arch::riscv64::kRegCount);
   }
   Trace run(const Start& start) {
     const riscv64::Frames frames({288,
@@ -77,13 +59,8 @@ class RiscvFrames : public testing::Test {
   Trace run(uint64_t pc, uint64_t sp, uint64_t fp) {
     return run(Start{Means::switched_out, registers(pc, sp, fp), false, false});
   }
-  static std::vector<uint64_t> addresses(const Trace& trace) {
-    std::vector<uint64_t> all;
-    for (const Frame& frame : trace.frames) all.push_back(frame.address.value);
-    return all;
-  }
 
-  Machine machine_;
+  HandMadeMemory<Target> machine_{kCode, kCode + 0x10000};
   std::vector<Stack> stacks_ = {{StackKind::task, "task", VirtAddr{kTask}, VirtAddr{kTask + kSize}},
                                 {StackKind::irq, "IRQ", VirtAddr{kIrq}, VirtAddr{kIrq + kSize}}};
 };

@@ -10,21 +10,13 @@
 namespace kvista::machine::arm64 {
 namespace {
 
+// The kernel since which notes say where the areas are.
+constexpr const char* kAreasSince = "6.0";
+
 uint64_t direct_map_bytes(Machine& machine) {
   const auto stext = machine.note().symbol("_stext");
   if (!stext) throw NotFound("VMCOREINFO has no SYMBOL(_stext)");
   return arch::arm64::direct_map_bytes(VirtAddr{*stext}, machine.need_number(FactId::va_bits_actual));
-}
-
-// From the note's first to its last address; `last_key` is the address behind it.
-Finding range_of_note(Machine& machine, std::string_view first_key, std::string_view end_key) {
-  const auto first = machine.note().number(first_key);
-  const auto end = machine.note().number(end_key);
-  if (!first || !end)
-    return unavailable(
-        fmt::format("VMCOREINFO has no NUMBER({}) (kernels before 6.0)", !first ? first_key : end_key));
-  return sized_range(VirtAddr{*first}, *end - *first,
-                     fmt::format("NUMBER({}) and NUMBER({})", first_key, end_key));
 }
 
 // --- kaslr_offset ---
@@ -77,22 +69,18 @@ Finding modules_of_kallsyms(Machine& machine) {
 }
 // The area that modules have to themselves, which they leave with KASLR.
 Finding modules_of_note(Machine& machine) {
-  return range_of_note(machine, "MODULES_VADDR", "MODULES_END");
+  return range_of_note(machine, kAreasSince, "MODULES_VADDR", "MODULES_END");
 }
 
 // VMALLOC_START is MODULES_END.
 Finding vmalloc_of_note(Machine& machine) {
   const auto start = machine.note().number("VMALLOC_START");
-  return start ? range_of_note(machine, "VMALLOC_START", "VMALLOC_END")
-               : range_of_note(machine, "MODULES_END", "VMALLOC_END");
+  return start ? range_of_note(machine, kAreasSince, "VMALLOC_START", "VMALLOC_END")
+               : range_of_note(machine, kAreasSince, "MODULES_END", "VMALLOC_END");
 }
 // The largest one: what is left of half of the addresses.
 Finding vmalloc_of_segments(Machine& machine) {
-  std::optional<image::Segment> largest;
-  for (const image::Segment& segment : machine.image().segments())
-    if (segment.vaddr && !segment.paddr && (!largest || segment.size > largest->size)) largest = segment;
-  if (!largest) return unavailable("no segment of the vmalloc area (only /proc/kcore has one)");
-  return sized_range(*largest->vaddr, largest->size, "/proc/kcore's vmalloc segment");
+  return vmalloc_of_largest_segment(machine);
 }
 
 // The area starts with the frame that the direct map starts with, and has a struct page for each of its
@@ -114,7 +102,7 @@ Finding vmemmap_of_note(Machine& machine) {
     return vmemmap_of_base(machine, found(*base, "SYMBOL(vmemmap)"));
   if (machine.number(FactId::va_bits) != machine.number(FactId::va_bits_actual))
     return unavailable("VMCOREINFO has no SYMBOL(vmemmap) (kernels before 6.9)");
-  return range_of_note(machine, "VMEMMAP_START", "VMEMMAP_END");
+  return range_of_note(machine, kAreasSince, "VMEMMAP_START", "VMEMMAP_END");
 }
 Finding vmemmap_of_mem_section(Machine& machine) {
   return vmemmap_of_base(machine, memory_map_base_of_mem_section(machine));

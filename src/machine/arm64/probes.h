@@ -13,12 +13,12 @@ std::optional<uint64_t> noted_kimage_voffset(const vmcoreinfo::VmcoreInfo& note)
 bool is_of_image(const vmcoreinfo::VmcoreInfo& note, VirtAddr address);
 std::vector<arch::Paging> possible_pagings(const vmcoreinfo::VmcoreInfo& note);
 arch::Paging paging(Machine& machine);
-const ArchProbes& probes();
 
 /// What virtual addresses mean: va_bits, va_bits_actual, page_table_levels, page_offset, phys_offset,
 /// kernel_pac_mask.
 void add_translation_probes(ArchProbes& all);
 /// Where things are: kaslr_offset, the ranges.
 void add_layout_probes(ArchProbes& all);
+inline constexpr std::array kOwnProbes = {add_translation_probes, add_memory_map_probes, add_layout_probes};
 
 }  // namespace kvista::machine::arm64

@@ -10,16 +10,8 @@
 namespace kvista::machine::riscv64 {
 namespace {
 
-// From the note's first to its last address; `end_key` is the address behind it.
-Finding range_of_note(Machine& machine, std::string_view first_key, std::string_view end_key) {
-  const auto first = machine.note().number(first_key);
-  const auto end = machine.note().number(end_key);
-  if (!first || !end)
-    return unavailable(
-        fmt::format("VMCOREINFO has no NUMBER({}) (kernels before 6.2)", !first ? first_key : end_key));
-  return sized_range(VirtAddr{*first}, *end - *first,
-                     fmt::format("NUMBER({}) and NUMBER({})", first_key, end_key));
-}
+// The kernel since which notes say where the areas are.
+constexpr const char* kAreasSince = "6.2";
 
 VirtAddr page_align(VirtAddr address) {
   return {(address.value + arch::riscv64::kPageSize - 1) / arch::riscv64::kPageSize *
@@ -68,11 +60,11 @@ Finding modules_of_kallsyms(Machine& machine) {
   return sized_range(first, page_align(machine.symbol("_start")) - first, "2 GiB before _end, to _start");
 }
 Finding modules_of_note(Machine& machine) {
-  return range_of_note(machine, "MODULES_VADDR", "MODULES_END");
+  return range_of_note(machine, kAreasSince, "MODULES_VADDR", "MODULES_END");
 }
 
 Finding vmalloc_of_note(Machine& machine) {
-  return range_of_note(machine, "VMALLOC_START", "VMALLOC_END");
+  return range_of_note(machine, kAreasSince, "VMALLOC_START", "VMALLOC_END");
 }
 // It ends where the direct map starts: VMALLOC_END is PAGE_OFFSET.
 Finding vmalloc_of_segments(Machine& machine) {
@@ -84,7 +76,7 @@ Finding vmalloc_of_segments(Machine& machine) {
 }
 
 Finding vmemmap_of_note(Machine& machine) {
-  return range_of_note(machine, "VMEMMAP_START", "VMEMMAP_END");
+  return range_of_note(machine, kAreasSince, "VMEMMAP_START", "VMEMMAP_END");
 }
 
 // The frame whose struct page is the first of the area: that of phys_ram_base, and since f754f27e98f8 (6.14)

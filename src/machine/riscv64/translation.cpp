@@ -119,13 +119,10 @@ Finding page_offset_of_kallsyms(Machine& machine) {
 }
 
 Finding page_offset_of_mem_section(Machine& machine) {
-  const VirtAddr array = machine.mem_section_array();
-  if (machine.is_of_image(array))
-    return unavailable("mem_section is in the kernel image, not in the direct map");
-  const auto mapping = machine.kernel_space().translate(array);
-  if (!mapping) return unavailable(fmt::format("mem_section {:#x} is not mapped", array.value));
-  return found(array.value - mapping->phys.value + machine.need_number(FactId::phys_offset),
-               fmt::format("{:#x} is at {:#x}", array.value, mapping->phys.value));
+  Finding distance = distance_of_mem_section(machine);
+  if (distance.value)
+    distance.value = std::get<uint64_t>(*distance.value) + machine.need_number(FactId::phys_offset);
+  return distance;
 }
 
 // By majority of bytes: the segments of other areas, and the text mapping, are among them.
@@ -225,20 +222,6 @@ void add_translation_probes(ArchProbes& all) {
   };
   all.probes.insert(all.probes.end(), kProbes.begin(), kProbes.end());
   all.checks.insert(all.checks.end(), kChecks.begin(), kChecks.end());
-}
-
-const ArchProbes& probes() {
-  static const ArchProbes kAll = [] {
-    ArchProbes all;
-    add_identity_probes(all);
-    add_mapping_probes(all, *architecture_of_elf(arch::riscv64::kElfMachine));
-    add_translation_probes(all);
-    add_memory_map_probes(all);
-    add_layout_probes(all);
-    put_documents_last(all);
-    return all;
-  }();
-  return kAll;
 }
 
 }  // namespace kvista::machine::riscv64

@@ -55,11 +55,7 @@ Finding vmalloc_of_kallsyms(Machine& machine) {
 }
 // What lies between the areas is listed with them (kclist_add in fs/proc/kcore.c: one segment for all).
 Finding vmalloc_of_segments(Machine& machine) {
-  std::optional<image::Segment> largest;
-  for (const image::Segment& segment : machine.image().segments())
-    if (segment.vaddr && !segment.paddr && (!largest || segment.size > largest->size)) largest = segment;
-  if (!largest) return unavailable("no segment of the vmalloc area (only /proc/kcore has one)");
-  return sized_range(*largest->vaddr, largest->size, "/proc/kcore's vmalloc segment");
+  return vmalloc_of_largest_segment(machine);
 }
 
 Finding modules_of_kallsyms(Machine& machine) {

@@ -18,7 +18,6 @@ arch::Paging paging(Machine& machine);
 /// Where lowcore says that the note is; nothing where it says nothing, or has the offset of KASLR there, as
 /// until the kernel has made its note.
 std::optional<PhysAddr> note_pointer(const image::MemoryImage& image);
-const ArchProbes& probes();
 
 /// An entry of os_info, to which lowcore leads. Throws NotFound that says why there is none.
 uint64_t os_info_entry(Machine& machine, arch::s390x::OsInfo entry);
@@ -31,5 +30,6 @@ PhysRange os_info_crash_kernel(Machine& machine);
 void add_translation_probes(ArchProbes& all);
 /// Where things are: kaslr_offset, the ranges.
 void add_layout_probes(ArchProbes& all);
+inline constexpr std::array kOwnProbes = {add_translation_probes, add_memory_map_probes, add_layout_probes};
 
 }  // namespace kvista::machine::s390x

@@ -53,16 +53,6 @@ Finding page_offset_of_os_info(Machine& machine) {
   return found(os_info_entry(machine, s390::OsInfo::identity_base), "os_info");
 }
 
-Finding page_offset_of_mem_section(Machine& machine) {
-  const VirtAddr array = machine.mem_section_array();
-  if (machine.is_of_image(array))
-    return unavailable("mem_section is in the kernel image, not in the direct map");
-  const auto mapping = machine.kernel_space().translate(array);
-  if (!mapping) return unavailable(fmt::format("mem_section {:#x} is not mapped", array.value));
-  return found(array.value - mapping->phys.value,
-               fmt::format("{:#x} is at {:#x}", array.value, mapping->phys.value));
-}
-
 std::optional<bool> check_page_offset(Machine& machine, const FactValue& value) {
   if (!machine.number(FactId::root_page_table) || !machine.number(FactId::page_table_levels))
     return std::nullopt;
@@ -109,7 +99,7 @@ void add_translation_probes(ArchProbes& all) {
       Probe{FactId::page_table_levels, Source::page_tables, true, levels_of_page_tables},
       Probe{FactId::page_offset, Source::note, true, page_offset_of_note},
       Probe{FactId::page_offset, Source::memory, true, page_offset_of_os_info},
-      Probe{FactId::page_offset, Source::mem_section, true, page_offset_of_mem_section},
+      Probe{FactId::page_offset, Source::mem_section, true, distance_of_mem_section},
   };
   static constexpr std::array kChecks = {
       Check{FactId::page_table_levels, check_levels},
@@ -117,20 +107,6 @@ void add_translation_probes(ArchProbes& all) {
   };
   all.probes.insert(all.probes.end(), kProbes.begin(), kProbes.end());
   all.checks.insert(all.checks.end(), kChecks.begin(), kChecks.end());
-}
-
-const ArchProbes& probes() {
-  static const ArchProbes kAll = [] {
-    ArchProbes all;
-    add_identity_probes(all);
-    add_mapping_probes(all, *architecture_of_elf(s390::kElfMachine));
-    add_translation_probes(all);
-    add_memory_map_probes(all);
-    add_layout_probes(all);
-    put_documents_last(all);
-    return all;
-  }();
-  return kAll;
 }
 
 }  // namespace kvista::machine::s390x

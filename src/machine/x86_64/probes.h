@@ -13,7 +13,6 @@ std::optional<uint64_t> noted_phys_base(const vmcoreinfo::VmcoreInfo& note);
 bool is_of_image(const vmcoreinfo::VmcoreInfo& note, VirtAddr address);
 std::vector<arch::Paging> possible_pagings(const vmcoreinfo::VmcoreInfo& note);
 arch::Paging paging(Machine& machine);
-const ArchProbes& probes();
 
 /// What virtual addresses mean: page_table_levels, sme_mask, page_offset.
 void add_translation_probes(ArchProbes& all);
@@ -23,6 +22,8 @@ void add_cpu_note_probes(ArchProbes& all);
 void add_layout_probes(ArchProbes& all);
 /// What the kernel was built with, for facts of all subjects.
 void add_config_probes(ArchProbes& all);
+inline constexpr std::array kOwnProbes = {add_translation_probes, add_cpu_note_probes, add_memory_map_probes,
+                                          add_layout_probes, add_config_probes};
 
 /// The memory encryption masks that a walk is tried with: what the note says, none, and where AMD
 /// puts the bit.

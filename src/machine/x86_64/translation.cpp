@@ -104,16 +104,6 @@ Finding page_offset_of_kallsyms(Machine& machine) {
   return found(machine.variable("page_offset_base"), "value of page_offset_base");
 }
 
-Finding page_offset_of_mem_section(Machine& machine) {
-  const VirtAddr array = machine.mem_section_array();
-  if (array >= x86::kKernelMap)
-    return unavailable("mem_section is in the kernel image, not in the direct map");
-  const auto mapping = machine.kernel_space().translate(array);
-  if (!mapping) return unavailable(fmt::format("mem_section {:#x} is not mapped", array.value));
-  return found(array.value - mapping->phys.value,
-               fmt::format("{:#x} is at {:#x}", array.value, mapping->phys.value));
-}
-
 Finding page_offset_of_page_tables(Machine& machine) {
   const AddressSpace space = machine.kernel_space();
   const VirtAddr kernel_half{~uint64_t{0} << (space.paging().address_bits() - 1)};
@@ -200,7 +190,7 @@ void add_translation_probes(ArchProbes& all) {
       Probe{FactId::sme_mask, Source::kallsyms, true, sme_of_kallsyms},
       Probe{FactId::page_offset, Source::note, true, page_offset_of_note},
       Probe{FactId::page_offset, Source::kallsyms, true, page_offset_of_kallsyms},
-      Probe{FactId::page_offset, Source::mem_section, true, page_offset_of_mem_section},
+      Probe{FactId::page_offset, Source::mem_section, true, distance_of_mem_section},
       Probe{FactId::page_offset, Source::page_tables, true, page_offset_of_page_tables},
       Probe{FactId::page_offset, Source::segments, true, page_offset_of_segments},
       Probe{FactId::page_offset, Source::documented, false, page_offset_of_documents},
@@ -213,22 +203,6 @@ void add_translation_probes(ArchProbes& all) {
   };
   all.probes.insert(all.probes.end(), kProbes.begin(), kProbes.end());
   all.checks.insert(all.checks.end(), kChecks.begin(), kChecks.end());
-}
-
-const ArchProbes& probes() {
-  static const ArchProbes kAll = [] {
-    ArchProbes all;
-    add_identity_probes(all);
-    add_mapping_probes(all, *architecture_of_elf(x86::kElfMachine));
-    add_translation_probes(all);
-    add_cpu_note_probes(all);
-    add_memory_map_probes(all);
-    add_layout_probes(all);
-    add_config_probes(all);
-    put_documents_last(all);
-    return all;
-  }();
-  return kAll;
 }
 
 }  // namespace kvista::machine::x86_64

@@ -5,9 +5,9 @@
 #include "arch/arm64/layout.h"
 #include "arch/arm64/registers.h"
 #include "base/error.h"
-#include "kernel/code.h"
 #include "kernel/session.h"
 #include "unwind/arm64/frames.h"
+#include "unwind/cpu_stacks.h"
 #include "unwind/frame_unwinder.h"
 #include "unwind/kernel_memory.h"
 #include "unwind/kernel_target.h"
@@ -35,12 +35,8 @@ FrameFacts facts_of(const Session& session) {
   FrameFacts facts;
   facts.signature_mask = signature_mask(session);
   facts.beginnings = between_labels(session, kEntries);
-  for (const char* name : kBeginnings) {
-    const auto place = place_of(session, name);
-    const auto function = place ? kernel::function_at(session, *place) : std::nullopt;
-    if (function && function->first < function->end)
-      facts.beginnings.push_back({function->first, function->end - 1});
-  }
+  const auto functions = code_of(session, kBeginnings);
+  facts.beginnings.insert(facts.beginnings.end(), functions.begin(), functions.end());
   const auto saved = session.types().kernel_type("pt_regs", type::Kind::structure);
   const auto record = saved ? saved->find_member("stackframe") : std::nullopt;
   if (!record || saved->size() < arch::arm64::kRegistersSize || saved->size() > kMostSaved) return facts;
@@ -89,31 +85,9 @@ class FrameFollower final : public Follower {
   std::optional<VirtAddr> ret_from_fork_;
 };
 
-// A stack of which a variable has the lowest address.
-void add_stack_at(const Session& session, unsigned cpu, const char* pointer, const char* name, StackKind kind,
-                  uint64_t size, std::vector<Stack>& stacks) {
-  if (!session.has_global(pointer)) return;
-  const VirtAddr first = session.own_global(pointer).per_cpu(cpu).target();
-  if (first.value != 0) stacks.push_back({kind, name, first, first + size});
-}
-
 }  // namespace
 
-// IRQ_STACK_SIZE and SDEI_STACK_SIZE are THREAD_SIZE (asm/memory.h).
-void add_irq_stack(const Session& session, unsigned cpu, uint64_t task_stack_size,
-                   std::vector<Stack>& stacks) {
-  add_stack_at(session, cpu, "irq_stack_ptr", "IRQ", StackKind::irq, task_stack_size, stacks);
-}
-
-void add_overflow_stack(const Session& session, unsigned cpu, uint64_t /*task_stack_size*/,
-                        std::vector<Stack>& stacks) {
-  constexpr uint64_t kSize = 4096;  // OVERFLOW_STACK_SIZE
-  const auto place = place_of(session, "overflow_stack");
-  if (!place) return;
-  const VirtAddr first = *place + session.per_cpu_offset(cpu);
-  stacks.push_back({StackKind::exception, "overflow", first, first + kSize});
-}
-
+// SDEI_STACK_SIZE is THREAD_SIZE (asm/memory.h).
 void add_firmware_stacks(const Session& session, unsigned cpu, uint64_t task_stack_size,
                          std::vector<Stack>& stacks) {
   add_stack_at(session, cpu, "sdei_stack_normal_ptr", "SDEI", StackKind::exception, task_stack_size, stacks);

@@ -5,14 +5,10 @@
 #include <memory>
 
 #include "unwind/architecture.h"
+#include "unwind/cpu_stacks.h"
 
 namespace kvista::unwind::arm64 {
 
-void add_irq_stack(const kernel::Session& session, unsigned cpu, uint64_t task_stack_size,
-                   std::vector<Stack>& stacks);
-/// That of exceptions which find a stack used up.
-void add_overflow_stack(const kernel::Session& session, unsigned cpu, uint64_t task_stack_size,
-                        std::vector<Stack>& stacks);
 /// Those of events that firmware signals (SDEI).
 void add_firmware_stacks(const kernel::Session& session, unsigned cpu, uint64_t task_stack_size,
                          std::vector<Stack>& stacks);

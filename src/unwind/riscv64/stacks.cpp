@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "arch/riscv64/registers.h"
-#include "kernel/code.h"
 #include "kernel/session.h"
 #include "unwind/frame_unwinder.h"
 #include "unwind/kernel_memory.h"
@@ -23,17 +22,6 @@ constexpr std::array kBeginnings = {"ret_from_fork", "ret_from_fork_kernel_asm",
                                     "start_kernel", "smp_callin"};
 constexpr std::array kFirstPlaces = {"ret_from_fork", "ret_from_fork_kernel_asm", "ret_from_fork_user_asm"};
 
-template <size_t Count>
-std::vector<VirtRange> functions(const Session& session, const std::array<const char*, Count>& names) {
-  std::vector<VirtRange> found;
-  for (const char* name : names) {
-    const auto place = place_of(session, name);
-    const auto function = place ? kernel::function_at(session, *place) : std::nullopt;
-    if (function && function->first < function->end) found.push_back({function->first, function->end - 1});
-  }
-  return found;
-}
-
 uint64_t saved_size(const Session& session) {
   const auto saved = session.types().kernel_type("pt_regs", type::Kind::structure);
   return saved && saved->size() >= arch::riscv64::kRegistersSize ? saved->size()
@@ -45,7 +33,7 @@ class FrameFollower final : public Follower {
   FrameFollower(const Session& session, const StackRules& rules)
       : order_(session.byte_order()),
         target_(session, rules),
-        frames_({saved_size(session), functions(session, kEntries), functions(session, kBeginnings)}) {
+        frames_({saved_size(session), code_of(session, kEntries), code_of(session, kBeginnings)}) {
     for (const char* name : kFirstPlaces)
       if (const auto place = place_of(session, name)) first_places_.push_back(*place);
   }
@@ -82,25 +70,6 @@ class FrameFollower final : public Follower {
 };
 
 }  // namespace
-
-// IRQ_STACK_SIZE is THREAD_SIZE (163e76cc6ef4, 6.7).
-void add_irq_stack(const Session& session, unsigned cpu, uint64_t task_stack_size,
-                   std::vector<Stack>& stacks) {
-  const auto place = place_of(session, "irq_stack_ptr");
-  if (!place) return;
-  const VirtAddr first{
-      session.read_number(*place + session.per_cpu_offset(cpu), session.word_size(), nullptr)};
-  if (first.value != 0) stacks.push_back({StackKind::irq, "IRQ", first, first + task_stack_size});
-}
-
-void add_overflow_stack(const Session& session, unsigned cpu, uint64_t /*task_stack_size*/,
-                        std::vector<Stack>& stacks) {
-  constexpr uint64_t kSize = 4096;  // OVERFLOW_STACK_SIZE
-  const auto place = place_of(session, "overflow_stack");
-  if (!place) return;
-  const VirtAddr first = *place + session.per_cpu_offset(cpu);
-  stacks.push_back({StackKind::exception, "overflow", first, first + kSize});
-}
 
 std::unique_ptr<Follower> make_follower(const Session& session, const StackRules& rules) {
   return std::make_unique<FrameFollower>(session, rules);

@@ -5,14 +5,11 @@
 #include <memory>
 
 #include "unwind/architecture.h"
+#include "unwind/cpu_stacks.h"
 
 namespace kvista::unwind::riscv64 {
 
-void add_irq_stack(const kernel::Session& session, unsigned cpu, uint64_t task_stack_size,
-                   std::vector<Stack>& stacks);
-/// That of exceptions which find a stack used up.
-void add_overflow_stack(const kernel::Session& session, unsigned cpu, uint64_t task_stack_size,
-                        std::vector<Stack>& stacks);
+/// The IRQ stack: since 163e76cc6ef4 (6.7).
 inline constexpr std::array kCpuStacks = {add_irq_stack, add_overflow_stack};
 
 std::unique_ptr<Follower> make_follower(const kernel::Session& session, const StackRules& rules);

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "base/endian.h"
+#include "unit/hand_made_stacks.h"
 #include "unwind/x86_64/orc_tables.h"
 
 namespace kvista::unwind {
@@ -45,18 +46,10 @@ constexpr OrcEntry call(int16_t sp_offset, OrcBase base = OrcBase::sp) {
 constexpr OrcEntry kEnd{OrcType::end_of_stack};
 constexpr OrcEntry kUndefined{OrcType::undefined};
 
-class Machine final : public OrcTarget {
+class Machine final : public HandMadeMemory<OrcTarget> {
  public:
-  std::string read(VirtAddr address, std::span<std::byte> out) const override {
-    for (size_t i = 0; i < out.size(); ++i) {
-      const uint64_t at = address.value + i;
-      if (missing.contains(at & ~uint64_t{0xfff})) return fmt::format("{:#x} is excluded", at);
-      const auto word = words.find(at & ~uint64_t{7});
-      const uint64_t value = word == words.end() ? 0 : word->second;
-      out[i] = static_cast<std::byte>(value >> (8 * (at & 7)));
-    }
-    return {};
-  }
+  Machine() : HandMadeMemory(kCode, kCodeEnd) {}
+
   OrcAnswer orc(VirtAddr address) const override {
     lookups.push_back(address.value);
     if (faults.contains(address.value & ~uint64_t{0xfff})) return {std::nullopt, "the table is excluded"};
@@ -65,17 +58,10 @@ class Machine final : public OrcTarget {
     --at;
     return at->second ? OrcAnswer{at->second} : OrcAnswer{};
   }
-  bool is_code(VirtAddr address) const override { return address.value >= kCode && address.value < kCodeEnd; }
-
-  std::optional<VirtAddr> function_of(VirtAddr address) const override {
-    return is_code(address) ? std::optional(VirtAddr{address.value & ~uint64_t{0xfff}}) : std::nullopt;
-  }
-
   bool is_breakpoint_entry(VirtAddr address) const override {
     return function_of(address) == VirtAddr{kTop + 0x1000};
   }
 
-  void put(uint64_t at, uint64_t value) { words[at] = value; }
   // The bytes before `address` are a call, of `function` or of something that is not there.
   void put_call_before(uint64_t address, uint64_t function = 0) {
     const uint64_t distance = function == 0 ? 0 : function - address;
@@ -87,10 +73,8 @@ class Machine final : public OrcTarget {
     word = (word & ~(uint64_t{0xff} << (8 * (at & 7)))) | uint64_t{byte} << (8 * (at & 7));
   }
 
-  std::map<uint64_t, uint64_t> words;
   std::map<uint64_t, std::optional<OrcEntry>> entries = {
       {kInner, call(16)}, {kMiddle, call(32)}, {kOuter, call(8)}, {kTop, kEnd}, {kGenerated, std::nullopt}};
-  std::set<uint64_t> missing;  // pages
   std::set<uint64_t> faults;
   mutable std::vector<uint64_t> lookups;
 };
@@ -110,17 +94,7 @@ class UnwinderTest : public testing::Test {
     return unwind_by_orc(machine_, stacks_, {Means::registers, all, true, true});
   }
   void put_registers(uint64_t at, const Registers& all) {
-    for (size_t i = 0; i < all.values.size(); ++i) machine_.put(at + i * 8, all.values.at(i));
-  }
-  static std::vector<uint64_t> addresses(const Trace& trace) {
-    std::vector<uint64_t> all;
-    for (const Frame& frame : trace.frames) all.push_back(frame.address.value);
-    return all;
-  }
-  static std::vector<Means> means(const Trace& trace) {
-    std::vector<Means> all;
-    for (const Frame& frame : trace.frames) all.push_back(frame.means);
-    return all;
+    machine_.put_registers(at, all, all.values.size());
   }
 
   Machine machine_;
