@@ -67,6 +67,7 @@ class KVISTA_API Census {
   uint64_t count_flagged(PageClass page_class, ClassFlag flag) const;
   LevelCount dumpable(unsigned level) const;
 
+  uint64_t page_size = 0;                            ///< bytes in a page, and so in a frame
   std::array<uint64_t, 256> by_byte{};               ///< frames by ClassByte
   std::array<ZeroShare, kClassCount> zero_shares{};  ///< by class
   bool exact = false;

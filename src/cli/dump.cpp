@@ -23,7 +23,6 @@ using dump::DumpRequest;
 using dump::DumpResult;
 using dump::Format;
 
-constexpr uint64_t kPageSize = 4096;
 constexpr unsigned kMostSegments = 65533;
 constexpr unsigned kUsualSegments = 60000;
 
@@ -251,7 +250,7 @@ Report run(const char* command, const Invocation& invocation, DumpRequest reques
   request.outputs = operands.outputs;
   Invocation of_source = invocation;
   if (operands.source) of_source.images = {*operands.source};
-  Progress progress("copying", kPageSize, invocation.flag("--quiet"));
+  Progress progress("copying", invocation.flag("--quiet"));
   request.progress = [&](uint64_t done, uint64_t planned) { progress.show(done, planned); };
   return save_dump(command, of_source, request);
 }

@@ -126,8 +126,8 @@ Report run(const Invocation& invocation) {
   of_source.images = image_paths(
       invocation, invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front()));
   return with_session(of_source, [&](const kernel::Session& session) {
-    return report_of(request, dump::estimate(session, request, sample, seed),
-                     dump::memory_needs(session, crash));
+    const Estimate estimate = dump::estimate(session, request, sample, seed);
+    return report_of(request, estimate, dump::memory_needs(session, crash, estimate.page_size));
   });
 }
 

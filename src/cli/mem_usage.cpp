@@ -12,8 +12,6 @@ using pages::Census;
 using pages::ClassInfo;
 using pages::PageClass;
 
-constexpr uint64_t kPageSize = 4096;
-
 TableSpec pages_spec() {
   return {"pages",
           "one row a class; each frame is in exactly one",
@@ -105,9 +103,9 @@ void add_classes(const Census& census, Table& table) {
     const uint64_t count = census.count(info.page_class);
     if (!is_shown(info, count)) continue;
     const bool excludable = info.level_bits != 0 || info.never_dumped;
-    table.rows.push_back({info.name, count, count * kPageSize, 100.0 * static_cast<double>(count) / total,
-                          excludable, info.level_bit == 0 ? Cell{} : Cell(uint64_t{info.level_bit}),
-                          info.description});
+    table.rows.push_back({info.name, count, count * census.page_size,
+                          100.0 * static_cast<double>(count) / total, excludable,
+                          info.level_bit == 0 ? Cell{} : Cell(uint64_t{info.level_bit}), info.description});
   }
 }
 
@@ -115,14 +113,14 @@ void add_parts(const Census& census, Table& table) {
   for (const Part& part : kParts) {
     const uint64_t count = census.count_flagged(part.of, part.flag);
     if (count != 0)
-      table.rows.push_back({part.name, name_of(part.of), count, count * kPageSize, part.description});
+      table.rows.push_back({part.name, name_of(part.of), count, count * census.page_size, part.description});
   }
 }
 
 void add_levels(const Census& census, Table& table) {
   for (unsigned level = 0; level < pages::kLevels; ++level) {
     const pages::LevelCount count = census.dumpable(level);
-    table.rows.push_back({uint64_t{level}, count.pages, count.pages * kPageSize, count.estimate,
+    table.rows.push_back({uint64_t{level}, count.pages, count.pages * census.page_size, count.estimate,
                           count.estimate ? Cell(count.error) : Cell{}});
   }
 }
@@ -212,7 +210,7 @@ Report run(const Invocation& invocation) {
   Report report{"mem-usage", {{pages_spec(), {}}, {of_which_spec(), {}}, {totals_spec(), {}}}, {}, {}};
   add_classes(census, report.tables[0]);
   add_parts(census, report.tables[1]);
-  report.tables[2].rows.push_back({kPageSize, census.total(), census.total() * kPageSize});
+  report.tables[2].rows.push_back({census.page_size, census.total(), census.total() * census.page_size});
   report.warnings = machine->warnings();
   report.warnings.insert(report.warnings.end(), census.warnings.begin(), census.warnings.end());
   add_free_check(*machine, census, report);

@@ -24,9 +24,8 @@ std::string clock(double seconds) {
 
 }  // namespace
 
-Progress::Progress(std::string what, uint64_t unit_size, bool quiet)
+Progress::Progress(std::string what, bool quiet)
     : what_(std::move(what)),
-      unit_size_(unit_size),
       quiet_(quiet),
       terminal_(isatty(STDERR_FILENO) != 0),
       started_(Clock::now()),
@@ -56,7 +55,7 @@ void Progress::show(uint64_t done, uint64_t planned) {
 // The time to go is that of what is left at the rate so far.
 std::string Progress::line(uint64_t done, uint64_t planned, double seconds) const {
   const double share = planned == 0 ? 1 : static_cast<double>(done) / static_cast<double>(planned);
-  const double rate = static_cast<double>(done * unit_size_) / seconds / (1 << 20);
+  const double rate = static_cast<double>(done) / seconds / (1 << 20);
   std::string text = fmt::format("{}: {:5.1f}%, {:.0f} MiB/s", what_, 100 * share, rate);
   if (done != 0 && done < planned) text += fmt::format(", {} to go", clock(seconds / share - seconds));
   if (done == planned) text += fmt::format(", in {}", clock(seconds));

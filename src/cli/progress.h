@@ -11,13 +11,14 @@ namespace kvista::cli {
 /// a second, or where lines are not written over, ten. For one thread at a time.
 class Progress {
  public:
-  /// `what` is what is being done ("copying"), `unit_size` the bytes of one unit of work.
-  Progress(std::string what, uint64_t unit_size, bool quiet);
+  /// `what` is what is being done: "copying".
+  Progress(std::string what, bool quiet);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   /// Leaves the line as it is last.
   ~Progress();
 
+  /// How many bytes of how many are done.
   void show(uint64_t done, uint64_t planned);
 
  private:
@@ -25,7 +26,6 @@ class Progress {
   std::string line(uint64_t done, uint64_t planned, double seconds) const;
 
   std::string what_;
-  uint64_t unit_size_;
   bool quiet_;
   bool terminal_;
   bool shown_ = false;

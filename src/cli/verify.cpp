@@ -86,7 +86,7 @@ Report run(const Invocation& invocation) {
   const auto operand =
       invocation.operands.empty() ? std::nullopt : std::optional(invocation.operands.front());
   const auto image = image::open_image_set(image_paths(invocation, operand));
-  Progress progress("reading", uint64_t{4096}, invocation.flag("--quiet"));
+  Progress progress("reading", invocation.flag("--quiet"));
   const dump::VerifyOptions options{threads_option(invocation),
                                     [&](uint64_t done, uint64_t planned) { progress.show(done, planned); }};
   return report_of(*image, dump::verify(*image, options));

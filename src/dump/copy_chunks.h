@@ -39,7 +39,7 @@ void copy_chunks(const DumpPlan& plan, const DumpRequest& request, Queue& queue,
     for (size_t i = 0; i < one.chunk.missing.size(); ++i) result.missing.at(i) += one.chunk.missing.at(i);
     done += one.chunk.pages.size();
     take(one.chunk, one.index);
-    if (request.progress) request.progress(done, result.planned);
+    if (request.progress) request.progress(done << plan.page_shift(), result.planned << plan.page_shift());
     spare.put(std::move(one.chunk));
   });
   parallel_for(threads, threads, [&](size_t, unsigned) {

@@ -36,6 +36,7 @@ class ElfWriter {
     core_.machine = plan.elf_machine();
     core_.flags = image::kElfIncomplete;
     result_.level = plan.level();
+    result_.page_shift = plan.page_shift();
   }
 
   DumpResult run() {

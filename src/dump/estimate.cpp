@@ -17,8 +17,6 @@
 namespace kvista::dump {
 namespace {
 
-constexpr unsigned kPageShift = 12;
-constexpr double kPageSize = 1 << kPageShift;
 // Of a sort with few pages at least so many are looked at.
 constexpr uint64_t kLeastOfASort = 100;
 // Half the width of an interval that holds 95 of 100 values of a normal distribution, in standard deviations.
@@ -47,7 +45,8 @@ std::vector<Reading> choose(const std::vector<SampledSort>& sorts, uint64_t samp
   return chosen;
 }
 
-void read(const image::MemoryImage& image, const DumpRequest& request, std::vector<Reading>& readings) {
+void read(const image::MemoryImage& image, const DumpRequest& request, unsigned page_shift,
+          std::vector<Reading>& readings) {
   constexpr size_t kAtOnce = 64;
   const unsigned threads = std::max(1U, request.threads);
   const int level = request.compression.value_or(request.codec ? codec::levels_of(*request.codec).usual : 0);
@@ -56,7 +55,7 @@ void read(const image::MemoryImage& image, const DumpRequest& request, std::vect
     auto& copier = copiers.at(worker);
     if (!copier)
       copier =
-          std::make_unique<PageCopier>(image, request.codec, level, kPageShift, 1, request.erasure.ranges);
+          std::make_unique<PageCopier>(image, request.codec, level, page_shift, 1, request.erasure.ranges);
     constexpr std::array<std::byte, 8> kFirst{std::byte{1}};
     CopiedChunk one;
     for (size_t i = item * kAtOnce; i < std::min(readings.size(), (item + 1) * kAtOnce); ++i) {
@@ -82,13 +81,13 @@ struct SortSum {
 
   // Of the estimated sum over `frames` pages. What a sample has not seen may be there: that one more page
   // would have been of another kind is never left out.
-  double variance(uint64_t frames) const {
+  double variance(uint64_t frames, double page_size) const {
     const auto n = static_cast<double>(count);
     const auto all = static_cast<double>(frames);
     if (count == 0 || count >= frames) return 0;
     const double of_sample = count < 2 ? 0 : (squares - sum * sum / n) / (n - 1);
     const double unseen = 1 / (n + 1);
-    const double least = kPageSize * kPageSize * unseen * (1 - unseen);
+    const double least = page_size * page_size * unseen * (1 - unseen);
     return all * all * (1 - n / all) * std::max(of_sample, least) / n;
   }
 };
@@ -100,6 +99,7 @@ void add_up(const std::vector<SampledSort>& sorts, const std::vector<Reading>& r
     result.missing += reading.page.kind == CopiedPage::Kind::missing ? 1 : 0;
   }
   double variance = 0;
+  const auto page_size = static_cast<double>(result.page_size);
   for (size_t i = 0; i < sorts.size(); ++i) {
     const double each =
         static_cast<double>(sorts[i].frames) / static_cast<double>(std::max<uint64_t>(sums[i].count, 1));
@@ -109,7 +109,7 @@ void add_up(const std::vector<SampledSort>& sorts, const std::vector<Reading>& r
     of_class.zeros += each * static_cast<double>(sums[i].zeros);
     of_class.bytes += each * sums[i].sum;
     result.bytes += each * sums[i].sum;
-    variance += sums[i].variance(sorts[i].frames);
+    variance += sums[i].variance(sorts[i].frames, page_size);
   }
   result.error = kNormal95 * std::sqrt(variance);
 }
@@ -141,19 +141,21 @@ Estimate estimate(const kernel::Session& session, DumpRequest request, uint64_t 
   const DumpResult counted = write_dump(session, request);
   Estimate result;
   result.level = counted.level;
+  result.page_size = uint64_t{1} << counted.page_shift;
   result.frames = counted.frames;
   result.pages = counted.planned;
-  result.tables = counted.most_bytes - (counted.planned << kPageShift);
+  result.tables = counted.most_bytes - (counted.planned << counted.page_shift);
   result.warnings = counted.warnings;
   const std::vector<SampledSort> sorts = gathered.sorts();
   std::vector<Reading> readings = choose(sorts, sample);
-  read(session.image(), request, readings);
+  read(session.image(), request, counted.page_shift, readings);
   add_up(sorts, readings, result);
   result.bytes += static_cast<double>(result.tables);
   return result;
 }
 
-std::vector<MemoryNeed> memory_needs(const kernel::Session& session, const CrashKernel& crash) {
+std::vector<MemoryNeed> memory_needs(const kernel::Session& session, const CrashKernel& crash,
+                                     uint64_t page_size) {
   // Assumed where nothing is known: what Debian 13's kernel and a small initramfs come to.
   constexpr uint64_t kImage = 64 * kMiB;
   constexpr uint64_t kKernelFile = 16 * kMiB;
@@ -179,9 +181,11 @@ std::vector<MemoryNeed> memory_needs(const kernel::Session& session, const Crash
        fmt::format("its bounds: {} MiB, and {} MiB a thread, of which each CPU has one", kTool / kMiB,
                    kToolPerThread / kMiB)}};
   // The crash kernel's own memory map.
+  constexpr uint64_t kStructPage = 64;
   uint64_t sum = 0;
   for (const MemoryNeed& need : needs) sum += need.bytes;
-  needs.push_back({"memory map", sum / 64, "64 bytes a page of 4096"});
+  needs.push_back({"memory map", sum * kStructPage / page_size,
+                   fmt::format("{} bytes a page of {}", kStructPage, page_size)});
   return needs;
 }
 

@@ -22,6 +22,7 @@ struct ClassEstimate {
 
 struct Estimate {
   unsigned level = 0;
+  uint64_t page_size = 0;
   uint64_t frames = 0;   ///< of memory
   uint64_t pages = 0;    ///< that the dump would hold; counted
   uint64_t tables = 0;   ///< bytes of headers, notes, bitmaps, descriptors: known
@@ -53,8 +54,9 @@ struct CrashKernel {
 };
 
 /// The parts of which the memory to reserve is composed: kernel, initramfs, the kernel's own needs, and this
-/// tool's peak. The kernel's image is taken to be as large as that of the session's.
-std::vector<MemoryNeed> memory_needs(const kernel::Session& session, const CrashKernel& crash);
+/// tool's peak. The kernel's image and its pages are taken to be as large as those of the session's.
+std::vector<MemoryNeed> memory_needs(const kernel::Session& session, const CrashKernel& crash,
+                                     uint64_t page_size);
 
 /// Their sum, rounded up to what crashkernel= is given in: MiB, a multiple of 16.
 uint64_t reservation_mib(const std::vector<MemoryNeed>& needs);

@@ -68,7 +68,7 @@ void write_parts(const DumpPlan& plan, const DumpRequest& request, const SecondB
     own.progress = [&](uint64_t done, uint64_t /*planned*/) {
       const uint64_t all = done_before += done - std::exchange(told, done);
       const std::lock_guard lock(mutex);
-      if (request.progress) request.progress(all, result.planned);
+      if (request.progress) request.progress(all, result.planned << plan.page_shift());
     };
     const DumpResult part = files[number]->write_pages(own, second, parts[number]);
     const std::lock_guard lock(mutex);
@@ -84,6 +84,7 @@ DumpResult write_kdump(DumpPlan& plan, const DumpRequest& request) {
     files.push_back(std::make_unique<KdumpFile>(plan, request, path));
   DumpResult result;
   result.level = plan.level();
+  result.page_shift = plan.page_shift();
   // Decisions are made once: other parts copy them from the first.
   SecondBitmap second = files.front()->second_bitmap();
   result.frames = files.front()->write_tables();

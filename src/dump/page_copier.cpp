@@ -8,8 +8,8 @@
 namespace kvista::dump {
 namespace {
 
-// So many pages are looked at at once: they stay in a core's own cache.
-constexpr uint64_t kMostAtOnce = 64;
+// So many bytes are looked at at once: they stay in a core's own cache.
+constexpr uint64_t kMostAtOnce = uint64_t{256} << 10;
 
 }  // namespace
 
@@ -29,9 +29,9 @@ void PageCopier::copy(Pfn first, std::span<const std::byte> bits, CopiedChunk& c
   // Not cleared: only what is used becomes memory.
   const size_t most = (chunk_pages_ << page_shift_) + bound_;
   if (!chunk.room) chunk.room = std::make_unique_for_overwrite<std::byte[]>(most);
+  const uint64_t at_once = kMostAtOnce >> page_shift_;
   for_each_run(bits, [&](uint64_t from, uint64_t to) {
-    for (uint64_t at = from; at < to; at += kMostAtOnce)
-      copy_run(first + at, std::min(kMostAtOnce, to - at), chunk);
+    for (uint64_t at = from; at < to; at += at_once) copy_run(first + at, std::min(at_once, to - at), chunk);
   });
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -21,7 +20,6 @@ using machine::Machine;
 
 // Where no memory map says how long its sections are.
 constexpr uint64_t kBlockFrames = 32768;
-constexpr uint64_t kUsualPageSize = 4096;
 
 // The note's text where the image carries no note that says the same.
 std::string text_to_add(const kernel::Session& session) {
@@ -42,11 +40,10 @@ bool is_this_machine(const image::Traits& traits) {
   return traits.live && (traits.path.starts_with("/proc/") || traits.path.starts_with("/dev/"));
 }
 
-unsigned page_shift_of(const kernel::Session& session) {
-  const uint64_t size = session.note().decimal("PAGESIZE").value_or(kUsualPageSize);
-  if (!std::has_single_bit(size) || size < kUsualPageSize || size > kUsualPageSize * 64)
-    throw FormatError(fmt::format("VMCOREINFO says that a page has {} bytes", size), 0);
-  return static_cast<unsigned>(std::countr_zero(size));
+// Of a kernel that nothing is known of, the smallest: what is held is found in pieces of it.
+unsigned page_shift_of_any(Machine& machine) {
+  constexpr unsigned kLeastPageShift = 12;
+  return machine.number(FactId::page_size) ? pages::page_shift_of(machine) : kLeastPageShift;
 }
 
 // A kdump header has them once more: what is erased in memory does not stand there either.
@@ -93,7 +90,7 @@ void DumpPlan::plan_by_class() {
 }
 
 void DumpPlan::plan_all() {
-  page_shift_ = page_shift_of(session_);
+  page_shift_ = session_.with_machine(page_shift_of_any);
   block_frames_ = kBlockFrames;
   memory_.assign(image().ram().begin(), image().ram().end());
   for (const PhysRange& range : memory_) {

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string_view>
 
-#include "arch/x86_64/paging.h"
 #include "base/error.h"
 
 namespace kvista::dump {
@@ -73,12 +72,12 @@ std::vector<VirtRange> kernel_image(const kernel::Session& session) {
 // How much of a unit the first chunk takes: the variables of the kernel, those of modules that are reserved,
 // and what the kernel allocates early. The rest of the unit was given back (pcpu_embed_first_chunk). Where
 // the kernel's types do not tell, it is the variables alone, and struct pages speak for the others.
-uint64_t unit_size(const kernel::Session& session, const VirtRange& variables) {
+uint64_t unit_size(const kernel::Session& session, const VirtRange& variables, uint64_t page_size) {
   constexpr uint64_t kMost = uint64_t{2} << 20;  // a unit is 2 MiB or less; more is damage
   const uint64_t least = variables.last - variables.first + 1;
   try {
     const Value chunk = *session.own_global("pcpu_first_chunk");
-    const VirtAddr end = chunk["base_addr"].target() + chunk["nr_pages"].number() * arch::x86_64::kPageSize;
+    const VirtAddr end = chunk["base_addr"].target() + chunk["nr_pages"].number() * page_size;
     const VirtAddr base = session.own_global("pcpu_base_addr").target();
     if (base < end && end - base <= kMost && least <= end - base) return end - base;
   } catch (const Error&) {
@@ -89,12 +88,12 @@ uint64_t unit_size(const kernel::Session& session, const VirtRange& variables) {
 
 // The first chunk: the kernel's own per-CPU variables, and what it allocated early (mm/percpu.c). Others are
 // allocated as pages, and their struct pages say so.
-std::vector<VirtRange> per_cpu_memory(const kernel::Session& session) {
+std::vector<VirtRange> per_cpu_memory(const kernel::Session& session, uint64_t page_size) {
   std::vector<VirtRange> ranges;
   try {
     const auto variables = range_of(session.symbols(), {"__per_cpu_start", "__per_cpu_end"});
     if (!variables) return {};
-    const uint64_t size = unit_size(session, *variables);
+    const uint64_t size = unit_size(session, *variables, page_size);
     for (const unsigned cpu : session.possible_cpus()) {
       const VirtAddr unit = variables->first + session.per_cpu_offset(cpu);
       ranges.push_back({unit, unit + (size - 1)});
@@ -138,7 +137,7 @@ std::vector<PhysRange> protected_memory(const kernel::Session& session, const pa
   };
   add_page_tables(session.space(), ranges);
   for (const VirtRange& range : kernel_image(session)) add(range);
-  for (const VirtRange& range : per_cpu_memory(session)) add(range);
+  for (const VirtRange& range : per_cpu_memory(session, map.page_size())) add(range);
   for (const pages::Section& section : map.sections)
     add({section.map, section.map + (map.frames() * map.struct_size - 1)});
   return joined(std::move(ranges));

@@ -46,7 +46,7 @@ struct DumpRequest {
   std::optional<std::string> erase_rules;  ///< a file that says what is erased (docs/erase.md)
   Erasure erasure;                         ///< what that is: write_dump() finds it by the rules
   uint64_t timestamp = 0;                  ///< when the dump is taken, seconds since 1970
-  /// Told how many pages of how many are done, from one thread at a time, often.
+  /// Told how many bytes of pages of how many are done, from one thread at a time, often.
   std::function<void(uint64_t done, uint64_t planned)> progress;
   /// Told which of the frames from `first` on are kept, a bit each, and their classes: from several threads,
   /// `worker` belongs to one.
@@ -78,6 +78,7 @@ struct PageCounts {
 
 struct DumpResult : PageCounts {
   unsigned level = 0;                                      ///< with what the source already lacked
+  unsigned page_shift = 0;                                 ///< log2 of the bytes in a page
   uint64_t frames = 0;                                     ///< of memory, held by the image or not
   uint64_t planned = 0;                                    ///< pages that the dump was to hold
   uint64_t written = 0;                                    ///< pages that it holds

@@ -25,7 +25,7 @@ class UnusedMap {
       space_.for_each_page({section.map, last}, [&](const machine::Mapping& part) {
         // The memory map of huge pages can share its pages (hugetlb_vmemmap_optimize): their part of it is
         // mapped by single pages then (f41f2ed43ca5, 5.14), and stays.
-        if (part.size > page_size()) leave_out_of(section, part);
+        if (part.size > map_.page_size()) leave_out_of(section, part);
         return true;
       });
     }
@@ -33,8 +33,6 @@ class UnusedMap {
   }
 
  private:
-  uint64_t page_size() const { return uint64_t{1} << map_.page_shift; }
-
   // `part` of the section's memory map, which is one piece in memory.
   void leave_out_of(const pages::Section& section, const machine::Mapping& part) {
     const Pfn first = pfn_of(part.phys, map_.page_shift);
@@ -45,7 +43,7 @@ class UnusedMap {
       for (uint64_t i = 0; i < pages; ++i) {
         const uint64_t at = first.value + i - word * kWordBits;
         if (at / 8 >= bits.size() || !any_of(bits, at, at + 1)) continue;
-        const uint64_t offset = part.virt - section.map + i * page_size();
+        const uint64_t offset = part.virt - section.map + i * map_.page_size();
         if (is_used(offset)) continue;
         clear_bits(bits, at, at + 1);
         ++left_out_;
@@ -55,7 +53,7 @@ class UnusedMap {
 
   // Whether a page of the section's memory map, `offset` bytes from its start, tells of a frame that is kept.
   bool is_used(uint64_t offset) const {
-    const uint64_t end = (offset + page_size() + map_.struct_size - 1) / map_.struct_size;
+    const uint64_t end = (offset + map_.page_size() + map_.struct_size - 1) / map_.struct_size;
     return end > map_.frames() || any_of(kept_, offset / map_.struct_size, end);
   }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "base/bits.h"
@@ -18,8 +19,9 @@ namespace {
 using image::PageState;
 
 constexpr uint64_t kBlockFrames = 8192;
-// So many pages are read at once.
-constexpr uint64_t kMostAtOnce = 64;
+// So many bytes are read at once.
+constexpr uint64_t kMostAtOnce = uint64_t{256} << 10;
+constexpr unsigned kUsualPageShift = 12;
 
 // What came of the frames of one block, in order.
 struct Run {
@@ -31,7 +33,8 @@ using Runs = std::vector<Run>;
 
 class Reader {
  public:
-  Reader(const image::MemoryImage& image, unsigned page_shift) : image_(image), page_shift_(page_shift) {}
+  Reader(const image::MemoryImage& image, unsigned page_shift)
+      : image_(image), page_shift_(page_shift), buffer_(kMostAtOnce) {}
 
   // The frames from `first` on that are memory.
   Runs read(Pfn first) {
@@ -58,14 +61,14 @@ class Reader {
         continue;
       }
       uint64_t count = 1;
-      while (count < kMostAtOnce && frame + count < kBlockFrames && is_held(frame + count)) ++count;
+      while (count < kMostAtOnce >> page_shift_ && frame + count < kBlockFrames && is_held(frame + count))
+        ++count;
       at = read_pages(at, std::min(to, block.start + ((frame + count) << page_shift_)), runs);
     }
   }
 
   // As many pages as are there, and the one behind them that is not; gives where to go on.
   PhysAddr read_pages(PhysAddr from, PhysAddr to, Runs& runs) {
-    buffer_.resize(kMostAtOnce << page_shift_);
     const uint64_t page_size = uint64_t{1} << page_shift_;
     const auto result = image_.read(from, std::span(buffer_).first(to - from));
     // A page of which only a part is there counts as the part that is not.
@@ -126,36 +129,41 @@ std::vector<Pfn> blocks_of(const image::MemoryImage& image, unsigned page_shift)
   return blocks;
 }
 
-uint64_t count_frames(const image::MemoryImage& image, unsigned page_shift) {
-  uint64_t frames = 0;
-  for (const PhysRange& range : image.ram()) frames += range.size >> page_shift;
-  return frames;
+uint64_t count_bytes(const image::MemoryImage& image) {
+  uint64_t bytes = 0;
+  for (const PhysRange& range : image.ram()) bytes += range.size;
+  return bytes;
+}
+
+// Where the image's own tables do not tell.
+unsigned page_shift_of(const std::optional<vmcoreinfo::Located>& note) {
+  const uint64_t size = note ? note->info.decimal("PAGESIZE").value_or(0) : 0;
+  const bool is_possible = std::has_single_bit(size) && size >> kUsualPageShift != 0 && size <= kMostAtOnce;
+  return is_possible ? static_cast<unsigned>(std::countr_zero(size)) : kUsualPageShift;
 }
 
 // What the kernel's note says must be a text that is understood.
-std::optional<image::Check> check_note_text(const image::MemoryImage& image) {
-  const auto located = vmcoreinfo::locate(image);
-  if (!located) return std::nullopt;
+image::Check check_note_text(const image::MemoryImage& image, const vmcoreinfo::Located& note) {
   image::Check check{image.traits().path, "VMCOREINFO text", true, ""};
-  const auto release = located->info.text_of("OSRELEASE");
+  const auto release = note.info.text_of("OSRELEASE");
   if (!release) return image::Check{check.path, check.what, false, "it has no OSRELEASE"};
-  if (!located->info.warnings().empty())
-    return image::Check{check.path, check.what, false, located->info.warnings().front()};
-  check.found = fmt::format("{} entries, of {}", located->info.entries().size(), *release);
+  if (!note.info.warnings().empty())
+    return image::Check{check.path, check.what, false, note.info.warnings().front()};
+  check.found = fmt::format("{} entries, of {}", note.info.entries().size(), *release);
   return check;
 }
 
 void read_all(const image::MemoryImage& image, unsigned page_shift, const VerifyOptions& options,
               VerifyResult& result) {
   const std::vector<Pfn> blocks = blocks_of(image, page_shift);
-  const uint64_t planned = count_frames(image, page_shift);
+  const uint64_t planned = count_bytes(image);
   const unsigned threads = std::max(1U, options.threads);
   std::vector<std::optional<Reader>> readers(threads);
   uint64_t done = 0;
   InOrder<Runs> in_order(size_t{2} * threads, [&](const Runs& runs) {
     for (const Run& run : runs) {
       add_run(run, result.states.at(static_cast<size_t>(run.state)));
-      done += run.frames;
+      done += run.where.size;
     }
     if (options.progress) options.progress(std::min(done, planned), planned);
   });
@@ -196,12 +204,14 @@ VerifyResult verify(const image::MemoryImage& image, const VerifyOptions& option
   if (image.traits().live)
     throw Unsupported(
         "the memory of a running kernel changes while it is read: only what was saved can be verified");
-  image::SelfCheck own = image::check_kdump_image(image).value_or(image::SelfCheck{});
+  auto own = image::check_kdump_image(image);
+  const auto note = vmcoreinfo::locate(image);
+  const unsigned page_shift = own ? own->page_shift : page_shift_of(note);
   VerifyResult result;
-  result.page_size = uint64_t{1} << own.page_shift;
-  result.checks = std::move(own.checks);
-  if (auto check = check_note_text(image)) result.checks.push_back(std::move(*check));
-  read_all(image, own.page_shift, options, result);
+  result.page_size = uint64_t{1} << page_shift;
+  if (own) result.checks = std::move(own->checks);
+  if (note) result.checks.push_back(check_note_text(image, *note));
+  read_all(image, page_shift, options, result);
   return result;
 }
 

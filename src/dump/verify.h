@@ -14,7 +14,7 @@ namespace kvista::dump {
 
 struct VerifyOptions {
   unsigned threads = 1;
-  /// Told how many page frames of how many are done, from one thread at a time, often.
+  /// Told how many bytes of memory of how many are done, from one thread at a time, often.
   std::function<void(uint64_t done, uint64_t planned)> progress;
 };
 

@@ -17,7 +17,7 @@ struct Check {
 
 /// What an image says of itself to who checks it.
 struct SelfCheck {
-  unsigned page_shift = 12;  ///< of the pages that it holds or lacks
+  unsigned page_shift = 0;  ///< of the pages that it holds or lacks
   std::vector<Check> checks;
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "image/frame_bits.h"
 
 namespace kvista::image {
 namespace {
@@ -33,7 +34,8 @@ using PieceBytes = std::array<std::byte, kPieceSize>;
 KdumpBitmap::KdumpBitmap(const File& file, const KdumpHeader& header)
     : at_(header.bitmaps_at() + header.bitmap_size()),
       size_((header.max_mapnr + 7) / 8),
-      max_mapnr_(header.max_mapnr) {
+      max_mapnr_(header.max_mapnr),
+      page_shift_(static_cast<unsigned>(std::countr_zero(header.block_size))) {
   for_each_piece(
       file, header, [&](Pfn first, std::span<const std::byte> memory, std::span<const std::byte> dumped) {
         scan_piece(first.value / kPieceBits, memory, dumped);
@@ -136,7 +138,25 @@ uint64_t KdumpBitmap::rank(const File& file, Pfn pfn) const {
   return run.rank;
 }
 
-void KdumpBitmap::clear_missing(const File& file, Pfn first, std::span<std::byte> bits) const {
+// The kernel's pages can have another size than the file's blocks: QEMU writes blocks of 64 KiB of every
+// arm64 machine (target/arm/arch_dump.c).
+void KdumpBitmap::clear_missing(const File& file, Pfn first, unsigned page_shift,
+                                std::span<std::byte> bits) const {
+  if (page_shift == page_shift_) return clear_not_dumped(file, first, bits);
+  const uint64_t block_size = uint64_t{1} << page_shift_;
+  const PhysAddr end = phys_of(first + bits.size() * 8, page_shift);
+  const Pfn start{pfn_of(phys_of(first, page_shift), page_shift_).value / kWordBits * kWordBits};
+  const uint64_t blocks = pfn_of(end + (block_size - 1), page_shift_) - start;
+  std::vector<std::byte> dumped((blocks + kWordBits - 1) / kWordBits * 8, std::byte{0xff});
+  clear_not_dumped(file, start, dumped);
+  std::vector<PhysRange> held;
+  for_each_run(dumped, [&](uint64_t from, uint64_t to) {
+    held.push_back({phys_of(start + from, page_shift_), (to - from) << page_shift_});
+  });
+  clear_outside(first, page_shift, bits, held);
+}
+
+void KdumpBitmap::clear_not_dumped(const File& file, Pfn first, std::span<std::byte> bits) const {
   PieceBytes bytes;
   for (size_t done = 0; done < bits.size(); done += bytes.size()) {
     const auto part = bits.subspan(done, std::min(bytes.size(), bits.size() - done));

@@ -46,7 +46,7 @@ class KdumpBitmap {
       std::function<void(Pfn first, std::span<const std::byte> memory, std::span<const std::byte> dumped)>;
   static void for_each_piece(const File& file, const KdumpHeader& header, const Visit& visit);
   /// As MemoryImage::clear_missing.
-  void clear_missing(const File& file, Pfn first, std::span<std::byte> bits) const;
+  void clear_missing(const File& file, Pfn first, unsigned page_shift, std::span<std::byte> bits) const;
 
  private:
   // A piece of the second bitmap that names any page.
@@ -56,10 +56,12 @@ class KdumpBitmap {
   };
   void scan_piece(uint64_t number, std::span<const std::byte> memory, std::span<const std::byte> dumped);
   void add_memory(Pfn first, uint64_t count);
+  void clear_not_dumped(const File& file, Pfn first, std::span<std::byte> bits) const;
 
   uint64_t at_;    // of the second bitmap, in the file
   uint64_t size_;  // of one bitmap: the bytes that stand for frames
   uint64_t max_mapnr_;
+  unsigned page_shift_;
   uint64_t dumped_ = 0;
   std::vector<Piece> pieces_;
   std::vector<PfnRun> memory_;

@@ -111,10 +111,7 @@ class KdumpImage final : public MemoryImage {
   }
 
   void clear_missing(Pfn first, unsigned page_shift, std::span<std::byte> bits) const override {
-    if (page_shift != page_shift_)
-      throw Unsupported(
-          fmt::format("{}: its pages of {} bytes are not those of the kernel", traits_.path, page_size_));
-    bitmap_.clear_missing(*note_file_, first, bits);
+    bitmap_.clear_missing(*note_file_, first, page_shift, bits);
   }
 
   SelfCheck check() const {

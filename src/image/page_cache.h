@@ -1,6 +1,7 @@
 // The pages of a compressed image that were asked for last.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -16,8 +17,10 @@ namespace kvista::image {
 /// A small cache that threads share: a page has few places, all under one lock, and takes that of the oldest.
 class PageCache {
  public:
-  /// A shard has four pages; their number is a power of two.
-  explicit PageCache(size_t page_size, size_t shards = 64)
+  /// A shard has four pages; there are 64, or fewer where these would be more than 4 MiB.
+  explicit PageCache(size_t page_size)
+      : PageCache(page_size, std::min(kMostShards, kMostBytes / kWays / page_size)) {}
+  PageCache(size_t page_size, size_t shards)
       : page_size_(page_size), shard_count_(shards), shards_(std::make_unique<Shard[]>(shards)) {}
 
   /// Copies bytes of page `pfn`, from `into` on; false where the page is not here.
@@ -26,6 +29,8 @@ class PageCache {
 
  private:
   static constexpr size_t kWays = 4;
+  static constexpr size_t kMostShards = 64;
+  static constexpr size_t kMostBytes = size_t{4} << 20;
   struct Shard {
     std::mutex mutex;
     std::array<uint64_t, kWays> pfn{};

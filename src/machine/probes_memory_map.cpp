@@ -207,13 +207,13 @@ Finding memory_map_base_of_mem_section(Machine& machine) {
 }
 // /proc/kcore lists the memory map of each range of RAM: base + frame * struct page, aligned to pages.
 Finding memory_map_base_of_segments(Machine& machine) {
+  const uint64_t page = std::max<uint64_t>(machine.need_number(FactId::page_size), 1);
   const uint64_t page_struct = machine.need_number(FactId::struct_page_size);
   std::map<uint64_t, size_t> votes;
   for (const image::Segment& map : machine.image().segments()) {
     if (!map.vaddr || map.paddr || map.size >= kTiB || machine.is_of_image(*map.vaddr)) continue;
     for (const PhysRange& ram : machine.image().ram()) {
-      const uint64_t into = ((ram.start.value >> kLeastPageShift) * page_struct) >> kLeastPageShift
-                                                                                        << kLeastPageShift;
+      const uint64_t into = ram.start.value / page * page_struct / page * page;
       if ((map.vaddr->value - into) % kGiB == 0) ++votes[map.vaddr->value - into];
     }
   }

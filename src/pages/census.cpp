@@ -11,14 +11,13 @@
 namespace kvista::pages {
 namespace {
 
-constexpr uint64_t kPageSize = 4096;
-constexpr unsigned kPageShift = 12;
 // Of all frames together; each class gets a share of its size.
 constexpr uint64_t kSamples = 32768;
 
 struct Tally {
   std::array<uint64_t, 256> by_byte{};
   std::array<ZeroShare, kClassCount> zero_shares{};
+  std::vector<std::byte> page;  // that is looked at
 };
 
 void count_bytes(std::span<const ClassByte> classes, std::array<uint64_t, 256>& by_byte) {
@@ -45,24 +44,25 @@ uint64_t scatter(uint64_t x) {
   return x ^ x >> 31;
 }
 
-void look_at(const image::MemoryImage& image, Pfn pfn, PageClass page_class, Tally& tally) {
-  std::array<std::byte, kPageSize> page;
+void look_at(const image::MemoryImage& image, PhysAddr at, PageClass page_class, Tally& tally) {
   ZeroShare& share = tally.zero_shares.at(static_cast<size_t>(page_class));
-  if (image.read(phys_of(pfn, kPageShift), page).done != page.size()) {
+  if (image.read(at, tally.page).done != tally.page.size()) {
     ++share.missing;
     return;
   }
   ++share.looked_at;
-  share.zeros += is_zero(page) ? 1 : 0;
+  share.zeros += is_zero(tally.page) ? 1 : 0;
 }
 
 // One frame, at a scattered place, in each `stride` frames.
-void look_for_zeros(const image::MemoryImage& image, const FrameBlock& block, uint64_t stride, Tally& tally) {
+void look_for_zeros(const image::MemoryImage& image, const FrameBlock& block, unsigned page_shift,
+                    uint64_t stride, Tally& tally) {
+  tally.page.resize(size_t{1} << page_shift);
   for (uint64_t start = 0; start < block.classes.size(); start += stride) {
     const uint64_t at = start + scatter(block.first.value + start) % stride;
     if (at >= block.classes.size()) continue;
     const PageClass page_class = class_of(block.classes[at]);
-    if (is_sampled(page_class)) look_at(image, block.first + at, page_class, tally);
+    if (is_sampled(page_class)) look_at(image, phys_of(block.first + at, page_shift), page_class, tally);
   }
 }
 
@@ -160,14 +160,16 @@ LevelCount Census::dumpable(unsigned level) const {
 
 Census take_census(machine::Machine& machine, const CensusOptions& options) {
   const FrameScan scan(machine, {options.threads, true});
+  const unsigned page_shift = scan.memory_map().page_shift;
   const uint64_t stride = options.exact ? 1 : std::max<uint64_t>(1, scan.visited() / kSamples);
 
   std::vector<Tally> tallies(options.threads);
   Census census;
+  census.page_size = scan.memory_map().page_size();
   census.gaps = scan.run([&](const FrameBlock& block, unsigned worker) {
     Tally& tally = tallies.at(worker);
     count_bytes(block.classes, tally.by_byte);
-    if (options.look_for_zeros_elsewhere) look_for_zeros(machine.image(), block, stride, tally);
+    if (options.look_for_zeros_elsewhere) look_for_zeros(machine.image(), block, page_shift, stride, tally);
   });
   for (const Tally& tally : tallies) {
     for (size_t i = 0; i < tally.by_byte.size(); ++i) census.by_byte.at(i) += tally.by_byte.at(i);

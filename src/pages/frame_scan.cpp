@@ -14,8 +14,6 @@ using machine::Mapping;
 
 // Struct pages and pages are read in pieces that stay in a core's own cache.
 constexpr size_t kPiece = size_t{256} << 10;
-constexpr uint64_t kPageSize = 4096;
-constexpr unsigned kPageShift = 12;
 
 // `ranges` without `holes`; both sorted and disjoint.
 std::vector<PhysRange> subtract(std::span<const PhysRange> ranges, std::span<const PhysRange> holes) {
@@ -39,10 +37,10 @@ machine::PhysRanges crash_kernel(machine::Machine& machine) {
 }
 
 // Whole frames only: a frame that is partly RAM is the firmware's.
-std::vector<PhysRange> whole_frames(std::vector<PhysRange> ranges) {
+std::vector<PhysRange> whole_frames(std::vector<PhysRange> ranges, uint64_t page_size) {
   for (PhysRange& range : ranges) {
-    const uint64_t first = (range.start.value + kPageSize - 1) & ~(kPageSize - 1);
-    const uint64_t end = range.end().value & ~(kPageSize - 1);
+    const uint64_t first = (range.start.value + page_size - 1) & ~(page_size - 1);
+    const uint64_t end = range.end().value & ~(page_size - 1);
     range = {PhysAddr{first}, end > first ? end - first : 0};
   }
   std::erase_if(ranges, [](const PhysRange& range) { return range.size == 0; });
@@ -56,10 +54,10 @@ std::vector<Pfn> blocks_of(std::span<const PhysRange> memory, const MemoryMap& m
   blocks.reserve(map.sections.size());
   auto range = memory.begin();
   for (const Section& section : map.sections) {
-    const PhysAddr start = phys_of(section.first, kPageShift);
+    const PhysAddr start = phys_of(section.first, map.page_shift);
     while (range != memory.end() && range->end() <= start) ++range;
     if (range == memory.end()) break;
-    if (range->start < start + (map.frames() << kPageShift)) blocks.push_back(section.first);
+    if (range->start < start + (map.frames() << map.page_shift)) blocks.push_back(section.first);
   }
   return blocks;
 }
@@ -67,12 +65,12 @@ std::vector<Pfn> blocks_of(std::span<const PhysRange> memory, const MemoryMap& m
 // Stretches of a section's size that the image holds any of, and no section has.
 std::vector<Pfn> other_blocks(std::span<const PhysRange> stored, const MemoryMap& map) {
   std::vector<Pfn> blocks;
-  const uint64_t size = map.frames() << kPageShift;
+  const uint64_t size = map.frames() << map.page_shift;
   for (const PhysRange& range : stored) {
     if (range.size == 0) continue;
     const uint64_t last = (range.end().value - 1) / size;
     for (uint64_t number = range.start.value / size; number <= last; ++number) {
-      const Pfn first = pfn_of(PhysAddr{number * size}, kPageShift);
+      const Pfn first = pfn_of(PhysAddr{number * size}, map.page_shift);
       if (map.find(first) == nullptr && (blocks.empty() || blocks.back() != first)) blocks.push_back(first);
     }
   }
@@ -114,7 +112,8 @@ FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
                                machine.byte_order())),
       map_(read_memory_map(machine)),
       memory_(whole_frames(
-          subtract(image_.ram(), options.crash_kernel ? machine::PhysRanges{} : crash_kernel(machine)))),
+          subtract(image_.ram(), options.crash_kernel ? machine::PhysRanges{} : crash_kernel(machine)),
+          map_.page_size())),
       blocks_(blocks_of(memory_, map_)) {
   if (!options.beyond_sections) return;
   const auto others = other_blocks(image_.stored(), map_);
@@ -124,7 +123,7 @@ FrameScan::FrameScan(machine::Machine& machine, ScanOptions options)
 
 Pfn FrameScan::end() const {
   if (blocks_.empty() || memory_.empty()) return Pfn{0};
-  return std::min(blocks_.back() + map_.frames(), pfn_of(memory_.back().end(), kPageShift));
+  return std::min(blocks_.back() + map_.frames(), pfn_of(memory_.back().end(), map_.page_shift));
 }
 
 ScanGaps FrameScan::run(const std::function<void(const FrameBlock&, unsigned)>& visit) const {
@@ -139,7 +138,7 @@ ScanGaps FrameScan::run(const std::function<void(const FrameBlock&, unsigned)>& 
     visit({blocks_[item], worker.classes}, number);
   });
   ScanGaps gaps;
-  for (const PhysRange& range : memory_) gaps.without_section += range.size >> kPageShift;
+  for (const PhysRange& range : memory_) gaps.without_section += range.size >> map_.page_shift;
   for (const Worker& worker : workers) {
     gaps += worker.gaps;
     gaps.without_section -= worker.counted;
@@ -177,7 +176,7 @@ void FrameScan::classify_section(const Section& section, Worker& worker) const {
     worker.classifier.classify(section.first + first, piece.first(got * size),
                                std::span(worker.classes).subspan(first, got));
   };
-  if (kPageSize % size != 0) {
+  if (map_.page_size() % size != 0) {
     // Struct pages that straddle pages: rare configurations, read through the address space.
     for (uint64_t first = 0; first < map_.frames(); first += most)
       classify_piece(first, std::min(most, map_.frames() - first),
@@ -222,11 +221,11 @@ void FrameScan::keep_memory(Pfn first, Worker& worker) const {
   const auto drop_to = [&](Pfn to) {
     for (; next < to; next = next + 1) worker.classes[next - first] = to_byte(PageClass::not_in_image);
   };
-  auto range = std::upper_bound(memory_.begin(), memory_.end(), phys_of(first, kPageShift),
+  auto range = std::upper_bound(memory_.begin(), memory_.end(), phys_of(first, map_.page_shift),
                                 [](PhysAddr at, const PhysRange& r) { return at < r.end(); });
-  for (; range != memory_.end() && pfn_of(range->start, kPageShift) < end; ++range) {
-    drop_to(std::min(pfn_of(range->start, kPageShift), end));
-    const Pfn kept_to = std::max(next, std::min(pfn_of(range->end(), kPageShift), end));
+  for (; range != memory_.end() && pfn_of(range->start, map_.page_shift) < end; ++range) {
+    drop_to(std::min(pfn_of(range->start, map_.page_shift), end));
+    const Pfn kept_to = std::max(next, std::min(pfn_of(range->end(), map_.page_shift), end));
     if (has_section) worker.counted += kept_to - next;
     next = kept_to;
   }
@@ -236,6 +235,8 @@ void FrameScan::keep_memory(Pfn first, Worker& worker) const {
 // Reads the frames of kern_data, as many at a time as stand together.
 void FrameScan::find_zeros(Pfn first, Worker& worker) const {
   auto& classes = worker.classes;
+  const unsigned shift = map_.page_shift;
+  const size_t page_size = map_.page_size();
   const auto is_candidate = [&](size_t i) { return class_of(classes[i]) == PageClass::kern_data; };
   for (size_t i = 0; i < classes.size();) {
     if (!is_candidate(i)) {
@@ -243,11 +244,11 @@ void FrameScan::find_zeros(Pfn first, Worker& worker) const {
       continue;
     }
     size_t end = i + 1;
-    while (end < classes.size() && end - i < kPiece / kPageSize && is_candidate(end)) ++end;
-    const auto view = image_.view(phys_of(first + i, kPageShift), (end - i) * kPageSize, worker.window);
-    const size_t got = view.bytes.size() / kPageSize;
+    while (end < classes.size() && end - i < kPiece >> shift && is_candidate(end)) ++end;
+    const auto view = image_.view(phys_of(first + i, shift), (end - i) << shift, worker.window);
+    const size_t got = view.bytes.size() >> shift;
     for (size_t k = 0; k < got; ++k)
-      if (is_zero(view.bytes.subspan(k * kPageSize, kPageSize)))
+      if (is_zero(view.bytes.subspan(k << shift, page_size)))
         classes[i + k] = static_cast<ClassByte>((classes[i + k] & 0xf0U) | to_byte(PageClass::zero));
     if (got < end - i && view.state != image::PageState::present) {
       // The next frame is not there; go on behind it.

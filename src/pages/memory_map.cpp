@@ -15,11 +15,11 @@ using machine::AddressSpace;
 using machine::FactId;
 using machine::Machine;
 
-constexpr uint64_t kPageSize = 4096;
+constexpr uint64_t kLeastPageSize = 4096;
+constexpr uint64_t kMostPageSize = 65536;
 constexpr uint64_t kHasMemoryMap = 2;  // SECTION_HAS_MEM_MAP
 constexpr uint64_t kFlagBits = 0xfff;  // below the address: maps are aligned to pages at least
 constexpr uint64_t kMaxRoots = 1 << 22;
-constexpr unsigned kMaxFrameBits = 52 - 12;  // of a physical address of x86_64
 
 // The shape of the tables: mem_section[root] points to a page of struct mem_section.
 struct Geometry {
@@ -30,7 +30,8 @@ struct Geometry {
   uint64_t map_offset = 0;  // of section_mem_map
 };
 
-Geometry read_geometry(Machine& machine) {
+// A root fills a page: SECTIONS_PER_ROOT of include/linux/mmzone.h.
+Geometry read_geometry(Machine& machine, uint64_t page_size) {
   const auto& note = machine.note();
   if (!note.symbol("mem_section"))
     throw Unsupported(
@@ -40,23 +41,28 @@ Geometry read_geometry(Machine& machine) {
   geometry.section_size = note.size("mem_section").value_or(0);
   geometry.map_offset = note.offset("mem_section.section_mem_map").value_or(0);
   geometry.root_count = note.length("mem_section").value_or(0);
-  if (!std::has_single_bit(geometry.section_size) || geometry.section_size > kPageSize ||
+  if (!std::has_single_bit(geometry.section_size) || geometry.section_size > page_size ||
       geometry.section_size < 8 || geometry.map_offset > geometry.section_size - 8 ||
       geometry.root_count == 0 || geometry.root_count > kMaxRoots)
     throw NotFound(
         fmt::format("{}: VMCOREINFO's description of mem_section makes no sense (SIZE {}, LENGTH {})",
                     machine.image().traits().path, geometry.section_size, geometry.root_count));
-  geometry.per_root = kPageSize / geometry.section_size;
+  geometry.per_root = page_size / geometry.section_size;
   geometry.roots = machine.mem_section_array();
   return geometry;
 }
 
-// Reads the sections of the image's RAM, root by root. Pointers to roots are read a page at a time, because a
+// Reads the sections of the image's RAM, root by root. Pointers to roots are read some at a time, because a
 // damaged image can claim more RAM than there is.
 class SectionReader {
  public:
-  SectionReader(const AddressSpace& space, ByteOrder order, const Geometry& geometry, MemoryMap& map)
-      : space_(space), order_(order), geometry_(geometry), map_(map) {}
+  SectionReader(Machine& machine, const Geometry& geometry, MemoryMap& map)
+      : space_(machine.kernel_space()),
+        order_(machine.byte_order()),
+        geometry_(geometry),
+        map_(map),
+        frame_bits_(machine.architecture().physical_bits - map.page_shift),
+        sections_(uint64_t{1} << map.page_shift) {}
 
   void read(std::span<const PhysRange> ram) {
     const uint64_t bytes_per_root = geometry_.per_root << (map_.section_shift + map_.page_shift);
@@ -74,15 +80,15 @@ class SectionReader {
   }
 
  private:
-  static constexpr uint64_t kPointers = kPageSize / 8;
-  // 128 TiB: more memory than x86_64 machines have.
+  static constexpr uint64_t kPointers = 512;
+  // 128 TiB of sections of 128 MiB: more memory than machines have.
   static constexpr size_t kMostSections = size_t{1} << 20;
 
   // The pointer to a root, or nothing where it cannot be read.
   std::optional<VirtAddr> pointer(uint64_t number) {
     if (number / kPointers != loaded_) {
       loaded_ = number / kPointers;
-      const auto read = space_.read(geometry_.roots + loaded_ * kPageSize, pointers_);
+      const auto read = space_.read(geometry_.roots + loaded_ * kPointers * 8, pointers_);
       readable_ = read.done / 8;
     }
     if (number % kPointers >= readable_) return std::nullopt;
@@ -92,8 +98,7 @@ class SectionReader {
   void read_root(uint64_t number) {
     const auto root = pointer(number);
     if (root && root->value == 0) return;
-    std::array<std::byte, kPageSize> sections{};
-    if (!root || space_.read(*root, sections).done != sections.size()) {
+    if (!root || space_.read(*root, sections_).done != sections_.size()) {
       if (unread_++ == 0)
         first_unread_ = root ? fmt::format("mem_section[{}] at {:#x}", number, root->value)
                              : fmt::format("mem_section[{}]", number);
@@ -101,20 +106,22 @@ class SectionReader {
     }
     for (uint64_t i = 0; i < geometry_.per_root && map_.sections.size() < kMostSections; ++i) {
       const auto coded =
-          load<uint64_t>(&sections.at(i * geometry_.section_size + geometry_.map_offset), order_);
+          load<uint64_t>(&sections_.at(i * geometry_.section_size + geometry_.map_offset), order_);
       if ((coded & kHasMemoryMap) == 0) continue;
       const Pfn first{(number * geometry_.per_root + i) << map_.section_shift};
-      if (first.value >> kMaxFrameBits != 0) return;
+      if (first.value >> frame_bits_ != 0) return;
       // The map is coded as its address minus that of the section's first frame in an array of all frames.
       map_.sections.push_back({first, VirtAddr{(coded & ~kFlagBits) + first.value * map_.struct_size}});
     }
   }
 
-  const AddressSpace& space_;
+  AddressSpace space_;
   ByteOrder order_;
   const Geometry& geometry_;
   MemoryMap& map_;
-  std::array<std::byte, kPageSize> pointers_{};
+  unsigned frame_bits_;              // of a page frame's number, at most
+  std::vector<std::byte> sections_;  // of a root
+  std::array<std::byte, kPointers * 8> pointers_{};
   uint64_t loaded_ = UINT64_MAX;
   uint64_t readable_ = 0;
   uint64_t unread_ = 0;
@@ -122,6 +129,14 @@ class SectionReader {
 };
 
 }  // namespace
+
+unsigned page_shift_of(Machine& machine) {
+  const uint64_t size = machine.need_number(FactId::page_size);
+  if (!std::has_single_bit(size) || size < kLeastPageSize || size > kMostPageSize)  // --set can say anything
+    throw Unsupported(fmt::format("page_size is {}: a page has {} to {} bytes, a power of two", size,
+                                  kLeastPageSize, kMostPageSize));
+  return static_cast<unsigned>(std::countr_zero(size));
+}
 
 const Section* MemoryMap::find(Pfn pfn) const {
   const Pfn first{pfn.value >> section_shift << section_shift};
@@ -131,25 +146,20 @@ const Section* MemoryMap::find(Pfn pfn) const {
 }
 
 MemoryMap read_memory_map(Machine& machine) {
-  const uint64_t page_size = machine.need_number(FactId::page_size);
-  if (page_size != kPageSize)
-    throw Unsupported(
-        fmt::format("{}: pages of {} bytes: this version of kvista tells only pages of {} bytes apart",
-                    machine.image().traits().path, page_size, kPageSize));
   MemoryMap map;
+  map.page_shift = page_shift_of(machine);
   map.struct_size = static_cast<uint32_t>(machine.need_number(FactId::struct_page_size));
   const uint64_t section_bits = machine.need_number(FactId::section_size_bits);
-  constexpr uint64_t kMostSectionBits = 34;  // a classes array of 4 MiB; x86_64 has 27
+  constexpr uint64_t kMostSectionBits = 34;  // a classes array of 4 MiB with pages of 4 KiB; x86_64 has 27
   if (section_bits <= map.page_shift || section_bits > kMostSectionBits)  // --set can say anything
-    throw Unsupported(fmt::format("section_size_bits is {}: memory sections have 13 to {}", section_bits,
-                                  kMostSectionBits));
+    throw Unsupported(fmt::format("section_size_bits is {}: memory sections have {} to {}", section_bits,
+                                  map.page_shift + 1, kMostSectionBits));
   map.section_shift = static_cast<unsigned>(section_bits) - map.page_shift;
   if (map.struct_size < 32 || map.struct_size > 256)
     throw Unsupported(
         fmt::format("struct_page_size is {}: a struct page has 32 to 256 bytes", map.struct_size));
-  const Geometry geometry = read_geometry(machine);
-  const AddressSpace space = machine.kernel_space();
-  SectionReader(space, machine.byte_order(), geometry, map).read(machine.image().ram());
+  const Geometry geometry = read_geometry(machine, map.page_size());
+  SectionReader(machine, geometry, map).read(machine.image().ram());
   map.sections.shrink_to_fit();
   if (map.sections.empty())
     throw NotFound(

@@ -10,7 +10,7 @@ namespace {
 // PAGE_MAPPING_ANON; KSM pages have it too.
 constexpr uint64_t kMappingAnon = 1;
 constexpr uint64_t kTail = 1;
-// A compound page is at most 16 GiB.
+// A compound page is at most 16 GiB, with pages of 4 KiB.
 constexpr unsigned kMaxCompoundOrder = 22;
 
 template <ByteOrder kOrder>

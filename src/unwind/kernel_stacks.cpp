@@ -1,5 +1,6 @@
 #include "unwind/kernel_stacks.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string_view>
@@ -7,6 +8,7 @@
 
 #include "base/error.h"
 #include "kernel/session.h"
+#include "kernel/tasks.h"
 #include "unwind/architecture.h"
 #include "unwind/kernel_memory.h"
 
@@ -15,7 +17,8 @@ namespace {
 
 using kernel::Session;
 
-constexpr uint64_t kUsualStackSize = 16384;  // THREAD_SIZE without KASAN
+// THREAD_SIZE without KASAN; where stacks are mapped page by page, at least a page (arm64's THREAD_SHIFT).
+constexpr uint64_t kUsualStackSize = 16384;
 constexpr uint64_t kMostStackSize = 1 << 20;
 constexpr uint64_t kPage = 4096;
 
@@ -30,7 +33,7 @@ uint64_t find_task_stack_size(const Session& session) {
     const uint64_t size = *last - *first;
     if (size % kPage == 0 && size <= kMostStackSize) return size;
   }
-  return kUsualStackSize;
+  return std::max(kUsualStackSize, kernel::page_size(session));
 }
 
 }  // namespace

@@ -93,8 +93,8 @@ TEST_F(Estimates, WriteNothing) {
 }
 
 TEST_F(Estimates, NameEachPartOfTheMemoryToReserve) {
-  const auto assumed = memory_needs(session(), {});
-  const auto known = memory_needs(session(), {uint64_t{10} << 20, uint64_t{100} << 20, 4});
+  const auto assumed = memory_needs(session(), {}, 4096);
+  const auto known = memory_needs(session(), {uint64_t{10} << 20, uint64_t{100} << 20, 4}, 4096);
   uint64_t sum = 0;
   for (const MemoryNeed& need : known) sum += need.bytes;
   EXPECT_GE(reservation_mib(known), sum >> 20);
@@ -102,6 +102,9 @@ TEST_F(Estimates, NameEachPartOfTheMemoryToReserve) {
   EXPECT_EQ(reservation_mib(known) % 16, 0U);
   EXPECT_GT(reservation_mib(known), reservation_mib(assumed));
   EXPECT_EQ(known.front().bytes, uint64_t{10} << 20);
+  // Of larger pages there are fewer.
+  const auto of_large_pages = memory_needs(session(), {}, 65536);
+  EXPECT_EQ(assumed.back().bytes / 16, of_large_pages.back().bytes);
 }
 
 // Each frame is as likely in the sample as any other, wherever it is.

@@ -162,6 +162,33 @@ TEST(Kdump, TellsMemoryFromWhatIsExcludedAndBeyond) {
   EXPECT_EQ(state_at(*image, UINT64_MAX), PageState::beyond);
 }
 
+// QEMU's blocks of an arm64 machine have 64 KiB, and its kernel's pages often 4 KiB.
+TEST(Kdump, TellsWhatItLacksInPagesOfAnySize) {
+  constexpr unsigned kBlockShift = 14;
+  KdumpDescription kdump = small_dump();
+  kdump.block_size = 1U << kBlockShift;
+  kdump.page = [](uint64_t pfn) { return page_of(pfn, 1U << kBlockShift); };
+  const auto image = open_described(kdump);
+  constexpr uint64_t kBits = 256;
+  for (const unsigned shift : {12U, 14U, 16U}) {
+    for (const uint64_t block : {0, 32640}) {
+      const uint64_t start = (block << kBlockShift >> shift) / 64 * 64;
+      Bytes bits(kBits / 8, std::byte{0xff});
+      image->clear_missing(Pfn{start}, shift, bits);
+      for (uint64_t i = 0; i < kBits; ++i) {
+        // A page is held where all of it is.
+        const uint64_t from = (start + i) << shift >> kBlockShift;
+        const uint64_t to = (((start + i + 1) << shift) - 1) >> kBlockShift;
+        bool held = true;
+        for (uint64_t part = from; part <= to; ++part)
+          held = held && kdump.memory.contains(part) && !kdump.excluded.contains(part);
+        EXPECT_EQ((std::to_integer<unsigned>(bits[i / 8]) >> (i % 8) & 1U) != 0, held)
+            << "page " << start + i << " of " << (1U << shift) << " bytes";
+      }
+    }
+  }
+}
+
 TEST(Kdump, LosesWhatAnIncompleteDumpLacks) {
   KdumpDescription kdump = small_dump();
   kdump.status = 8;

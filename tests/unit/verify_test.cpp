@@ -133,7 +133,7 @@ TEST_F(Verification, TellsHowFarItIs) {
   };
   const VerifyResult result = verify(*image::open_image(dump_), {3, progress});
   EXPECT_EQ(last, planned);
-  EXPECT_EQ(planned, result.frames());
+  EXPECT_EQ(planned, result.frames() * result.page_size);
 }
 
 // Damage in one part of a split dump is found, and which part.
