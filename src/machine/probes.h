@@ -18,6 +18,8 @@ void add_identity_probes(ArchProbes& all);
 void add_mapping_probes(ArchProbes& all, const Architecture& architecture);
 /// The memory map's geometry, the kernel image, what is reserved for the crash kernel.
 void add_memory_map_probes(ArchProbes& all);
+/// What the kernel was built with: arch, page_size, kaslr_offset.
+void add_config_probes(ArchProbes& all);
 /// What documents say is asked last.
 void put_documents_last(ArchProbes& all);
 
@@ -29,6 +31,11 @@ inline Finding found(FactValue value, std::string where = {}) {
 inline Finding unavailable(std::string why) {
   return {std::nullopt, std::move(why)};
 }
+
+/// The kernel's configuration. Throws NotFound that says why there is none.
+const decode::ConfigText& config_text(Machine& machine);
+/// What the configuration decides by `line`.
+Finding decided(Machine& machine, FactValue value, std::string_view line);
 
 /// Bytes of a field of struct new_utsname (__NEW_UTS_LEN and a zero).
 inline constexpr size_t kUtsField = 65;

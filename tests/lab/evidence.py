@@ -58,12 +58,12 @@ def check_given_symbols(binary: Path, found: capture.Capture, folder: Path) -> l
     return problems
 
 
-def check_package(binary: Path, found: capture.Capture, root: Path) -> list[str]:
+def check_package(binary: Path, found: capture.Capture, root: Path, least: int = 2) -> list[str]:
     """A dump with what the kernel's package has in /boot: its configuration, and a System.map that may be a stub."""
     problems = []
     for config in root.glob(f"boot/config-{found.about['release']}"):
         report = kvista.run(binary, "info", str(found.dump), "--explain", "--config", str(config))
-        problems += check_source(report, "configuration", 2)
+        problems += check_source(report, "configuration", least)
     for table in root.glob(f"boot/System.map-{found.about['release']}"):
         command = [str(binary), "info", str(found.dump), "--symbols", str(table)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

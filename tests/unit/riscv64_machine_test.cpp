@@ -64,7 +64,7 @@ class Kernel {
     note_.erase(key);
     return *this;
   }
-  Machine open(uint16_t elf_machine = 243) const {
+  Machine open(uint16_t elf_machine = 243, Options options = {}) const {
     std::string text;
     for (const auto& [key, value] : note_) text += key + "=" + value + "\n";
     test::ElfDescription elf;
@@ -73,7 +73,6 @@ class Kernel {
     std::vector<std::byte> ram(kRamSize);
     memory_.read(kRam, ram);
     elf.segments.push_back({.paddr = kRam, .memory_size = kRamSize, .data = test::data_of(std::move(ram))});
-    Options options;
     options.explain = true;
     return {image::open_elf(test::MemoryFile(test::elf_bytes(elf)).open()), std::move(options)};
   }
@@ -96,6 +95,13 @@ class Kernel {
   uint64_t end_ = kRoot - kOffset;
   std::map<std::string, std::string> note_;
 };
+
+// What one source says of a fact.
+std::string said_by(Machine& machine, FactId id, Source source) {
+  for (const Candidate& one : machine.fact(id).candidates)
+    if (one.source == source && one.value) return format(*one.value, info_of(id).form);
+  return "nothing";
+}
 
 VirtRange range(uint64_t first, uint64_t size) {
   return {VirtAddr{first}, VirtAddr{first + (size - 1)}};
@@ -178,6 +184,24 @@ TEST(Riscv64Machine, BelievesNoLie) {
   Machine machine = Kernel(48).set("NUMBER(phys_ram_base)", "2149580800").open();
   EXPECT_EQ(machine.number(FactId::page_offset).value() - machine.number(FactId::phys_offset).value(),
             Kernel(48).page_offset() - kRam);
+  EXPECT_FALSE(machine.warnings().empty());
+}
+
+TEST(Riscv64Machine, AsksItsConfiguration) {
+  const test::MemoryFile config(
+      "# Linux/riscv 6.12.1 Kernel Configuration\n"
+      "CONFIG_ARCH_RV64I=y\nCONFIG_PAGE_SHIFT=12\n# CONFIG_RANDOMIZE_BASE is not set\n");
+  Options options;
+  options.config_file = config.path();
+  Machine machine = Kernel(48).open(243, options);
+  const std::map<FactId, std::string> said = {{FactId::arch, "riscv64"}, {FactId::page_size, "4096"}};
+  for (const auto& [id, value] : said) {
+    SCOPED_TRACE(info_of(id).name);
+    EXPECT_EQ(said_by(machine, id, Source::configuration), value);
+  }
+  // It is the configuration that is wrong: this kernel has moved.
+  EXPECT_EQ(machine.number(FactId::kaslr_offset), kKaslr);
+  EXPECT_EQ(said_by(machine, FactId::kaslr_offset, Source::configuration), "0x0");
   EXPECT_FALSE(machine.warnings().empty());
 }
 

@@ -19,6 +19,9 @@ arch::Paging paging(Machine& machine);
 void add_translation_probes(ArchProbes& all);
 /// Where things are: kaslr_offset, the ranges.
 void add_layout_probes(ArchProbes& all);
-inline constexpr std::array kOwnProbes = {add_translation_probes, add_memory_map_probes, add_layout_probes};
+/// What the kernel was built with: va_bits, page_table_levels.
+void add_own_config_probes(ArchProbes& all);
+inline constexpr std::array kOwnProbes = {add_translation_probes, add_memory_map_probes, add_layout_probes,
+                                          add_config_probes, add_own_config_probes};
 
 }  // namespace kvista::machine::arm64

@@ -30,6 +30,7 @@ PhysRange os_info_crash_kernel(Machine& machine);
 void add_translation_probes(ArchProbes& all);
 /// Where things are: kaslr_offset, the ranges.
 void add_layout_probes(ArchProbes& all);
-inline constexpr std::array kOwnProbes = {add_translation_probes, add_memory_map_probes, add_layout_probes};
+inline constexpr std::array kOwnProbes = {add_translation_probes, add_memory_map_probes, add_layout_probes,
+                                          add_config_probes};
 
 }  // namespace kvista::machine::s390x

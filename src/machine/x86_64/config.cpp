@@ -1,42 +1,16 @@
-// What the kernel's configuration decides: sizes and starts that are fixed when a kernel is built. An option
-// decides only where a line says it: newer kernels drop options, which then are always on.
-#include <fmt/format.h>
-
+// What an x86_64 kernel's configuration decides: sizes and starts that are fixed when a kernel is built. An
+// option decides only where a line says it: newer kernels drop options, which then are always on.
 #include <array>
 
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/paging.h"
 #include "base/error.h"
-#include "machine/kernel_config.h"
 #include "machine/x86_64/probes.h"
 
 namespace kvista::machine::x86_64 {
 namespace {
 
 namespace x86 = arch::x86_64;
-
-const decode::ConfigText& text_of(Machine& machine) {
-  const KernelConfig& config = machine.config();
-  if (!config.text) throw NotFound(config.failure);
-  return *config.text;
-}
-
-Finding decided(Machine& machine, FactValue value, std::string_view line) {
-  return found(std::move(value), fmt::format("{} ({})", line, machine.config().source));
-}
-
-Finding arch_of_config(Machine& machine) {
-  if (!text_of(machine).is_on("X86_64")) return unavailable("no line CONFIG_X86_64=y");
-  return decided(machine, std::string("x86_64"), "CONFIG_X86_64=y");
-}
-
-Finding page_size_of_config(Machine& machine) {
-  const auto shift = text_of(machine).number("PAGE_SHIFT");
-  constexpr uint64_t kLargestShift = 20;
-  // ba89f9c8ccba of 6.9 made it an option.
-  if (!shift || *shift > kLargestShift) return unavailable("no line CONFIG_PAGE_SHIFT (kernels before 6.9)");
-  return decided(machine, uint64_t{1} << *shift, fmt::format("CONFIG_PAGE_SHIFT={}", *shift));
-}
 
 // With 5 levels built in, the CPU decides.
 bool has_four_levels_only(const decode::ConfigText& config) {
@@ -47,30 +21,24 @@ constexpr const char* kFiveLevels =
     "the configuration allows 5 levels, and does not say whether they are used";
 
 Finding levels_of_config(Machine& machine) {
-  if (!has_four_levels_only(text_of(machine))) return unavailable(kFiveLevels);
+  if (!has_four_levels_only(config_text(machine))) return unavailable(kFiveLevels);
   return decided(machine, uint64_t{4}, kFourLevels);
 }
 
 Finding physmem_bits_of_config(Machine& machine) {
-  if (!has_four_levels_only(text_of(machine))) return unavailable(kFiveLevels);
+  if (!has_four_levels_only(config_text(machine))) return unavailable(kFiveLevels);
   return decided(machine, uint64_t{x86::documented_layout(4).max_physmem_bits}, kFourLevels);
 }
 
 Finding sme_of_config(Machine& machine) {
-  if (!text_of(machine).is_off("AMD_MEM_ENCRYPT"))
+  if (!config_text(machine).is_off("AMD_MEM_ENCRYPT"))
     return unavailable("the configuration does not say that CONFIG_AMD_MEM_ENCRYPT is not set");
   return decided(machine, uint64_t{0}, "CONFIG_AMD_MEM_ENCRYPT is not set");
 }
 
-Finding kaslr_of_config(Machine& machine) {
-  if (!text_of(machine).is_off("RANDOMIZE_BASE"))
-    return unavailable("the configuration does not say that CONFIG_RANDOMIZE_BASE is not set");
-  return decided(machine, uint64_t{0}, "CONFIG_RANDOMIZE_BASE is not set");
-}
-
 // KERNEL_IMAGE_SIZE of asm/page_64_types.h; the modules' area follows.
 Finding modules_of_config(Machine& machine) {
-  const decode::ConfigText& config = text_of(machine);
+  const decode::ConfigText& config = config_text(machine);
   const bool randomised = config.is_on("RANDOMIZE_BASE");
   if (!randomised && !config.is_off("RANDOMIZE_BASE")) return unavailable("no line CONFIG_RANDOMIZE_BASE");
   const uint64_t size = randomised ? x86::kImageSizeKaslr : x86::kImageSizePlain;
@@ -81,7 +49,7 @@ Finding modules_of_config(Machine& machine) {
 // The option that fixes where the areas of mm.rst start: RANDOMIZE_MEMORY depends on RANDOMIZE_BASE. Throws
 // NotFound where they may be anywhere.
 std::string_view fixing_line(Machine& machine) {
-  const decode::ConfigText& config = text_of(machine);
+  const decode::ConfigText& config = config_text(machine);
   if (config.is_off("RANDOMIZE_MEMORY")) return "CONFIG_RANDOMIZE_MEMORY is not set";
   if (config.is_off("RANDOMIZE_BASE")) return "CONFIG_RANDOMIZE_BASE is not set";
   throw NotFound("the configuration lets KASLR decide (CONFIG_RANDOMIZE_MEMORY)");
@@ -115,14 +83,11 @@ Finding vmemmap_of_config(Machine& machine) {
 
 }  // namespace
 
-void add_config_probes(ArchProbes& all) {
+void add_own_config_probes(ArchProbes& all) {
   static constexpr std::array kProbes = {
-      Probe{FactId::arch, Source::configuration, true, arch_of_config},
-      Probe{FactId::page_size, Source::configuration, true, page_size_of_config},
       Probe{FactId::page_table_levels, Source::configuration, true, levels_of_config},
       Probe{FactId::sme_mask, Source::configuration, true, sme_of_config},
       Probe{FactId::page_offset, Source::configuration, true, page_offset_of_config},
-      Probe{FactId::kaslr_offset, Source::configuration, true, kaslr_of_config},
       Probe{FactId::vmalloc, Source::configuration, true, vmalloc_of_config},
       Probe{FactId::vmemmap, Source::configuration, true, vmemmap_of_config},
       Probe{FactId::modules, Source::configuration, true, modules_of_config},

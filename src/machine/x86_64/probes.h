@@ -21,9 +21,9 @@ void add_cpu_note_probes(ArchProbes& all);
 /// Where things are: kaslr_offset, the ranges.
 void add_layout_probes(ArchProbes& all);
 /// What the kernel was built with, for facts of all subjects.
-void add_config_probes(ArchProbes& all);
+void add_own_config_probes(ArchProbes& all);
 inline constexpr std::array kOwnProbes = {add_translation_probes, add_cpu_note_probes, add_memory_map_probes,
-                                          add_layout_probes, add_config_probes};
+                                          add_layout_probes,      add_config_probes,   add_own_config_probes};
 
 /// The memory encryption masks that a walk is tried with: what the note says, none, and where AMD
 /// puts the bit.
