@@ -78,6 +78,7 @@ Description parse_description(std::string_view text) {
     }
     text.remove_prefix(std::min(end + 1, text.size()));
   }
+  if (out.ram.empty()) out.ram = out.machine.architecture->ram;
   return out;
 }
 

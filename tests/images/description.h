@@ -12,6 +12,7 @@
 
 #include "base/endian.h"
 #include "codec/codec.h"
+#include "images/architecture.h"
 #include "images/kallsyms_builder.h"
 #include "images/layouts.h"
 #include "images/memory.h"
@@ -24,12 +25,17 @@ class DescriptionError : public std::runtime_error {
 };
 
 struct MachineLine {
-  unsigned levels = 5;
+  const Architecture* architecture = &kX86_64;
+  unsigned levels = 5;                  ///< of x86_64's page tables
+  unsigned page_shift = 12;             ///< log2 of the page size
+  unsigned va_bits = 48;                ///< of an address, as others than x86_64 were built ...
+  std::optional<unsigned> actual_bits;  ///< ... and what the CPU has of them, where that is less
+  bool is_unflipped = false;            ///< arm64 before 5.4: the direct map is the upper half
   uint64_t kaslr = 0x7a00000;
   std::optional<uint64_t> phys_base;  ///< nothing: the kernel is loaded at 32 MiB
   std::optional<uint64_t> page_offset, vmalloc, vmemmap;
   uint64_t sme_mask = 0;
-  uint16_t elf_machine = 62;
+  std::optional<uint16_t> elf_machine;
   uint64_t image_size = uint64_t{1} << 30;  ///< KERNEL_IMAGE_SIZE
   unsigned direct_map_leaf = 2;             ///< largest leaf of the direct map, as a level
 };
@@ -58,7 +64,8 @@ struct KdumpLine {
   unsigned level = 0;  ///< the dump level that it says it was made with
   unsigned word_size = 8;
   ByteOrder byte_order = ByteOrder::little;
-  std::string machine = "x86_64";
+  std::optional<std::string> machine;  ///< nothing: the kernel's
+  std::optional<uint32_t> block_size;  ///< nothing: the kernel's page size
   std::vector<codec::Codec> codecs = {codec::Codec::zlib};
   unsigned parts = 1;                   ///< files that the dump is split into
   std::vector<Range> excluded;          ///< memory whose pages are left out
@@ -244,7 +251,7 @@ struct Description {
   unsigned cpus = 4;
   std::optional<unsigned> cpu_notes;
   std::vector<CpuRegisters> qemu_cpus;  ///< none: the file has no QEMU notes
-  std::vector<Range> ram = {{0x0, 0x9f000}, {0x100000, 0x4000000}};
+  std::vector<Range> ram;
   std::vector<Range> crashkernel;
   std::optional<uint64_t> crashed;  ///< when
   FileFormat format = FileFormat::elf;

@@ -12,14 +12,9 @@ namespace kvista::test {
 namespace {
 
 constexpr uint64_t kNoPhysicalAddress = UINT64_MAX;
-constexpr uint64_t kModulesEnd = 0xffffffffff000000;
 constexpr uint64_t kVsyscall = 0xffffffffff600000;
 constexpr uint64_t kEntryArea = 0xfffffe0000001000;  // CPU_ENTRY_AREA_PER_CPU
 constexpr uint32_t kNtPrStatus = 1;
-
-std::string range_text(uint64_t first, uint64_t size) {
-  return fmt::format("{:#x}-{:#x}", first, first + size - 1);
-}
 
 std::string ranges_text(const std::vector<Range>& ranges) {
   std::vector<Range> sorted = ranges;
@@ -28,10 +23,6 @@ std::string ranges_text(const std::vector<Range>& ranges) {
   for (const Range& range : sorted)
     text += fmt::format("{}{:#x}-{:#x}", text.empty() ? "" : ",", range.start, range.end - 1);
   return text.empty() ? "none" : text;
-}
-
-uint64_t modules_start(const Description& description) {
-  return kKernelMap + description.machine.image_size;
 }
 
 bool is_live(const Description& description) {
@@ -43,34 +34,35 @@ std::string state(const Description& description) {
   return description.crashed ? "dead: crashed" : "dead: saved while it ran";
 }
 
-std::map<std::string, std::string> true_facts(const Kernel& kernel) {
+Facts true_facts(const Kernel& kernel) {
   const Description& description = kernel.description();
-  const auto hex = [](uint64_t value) { return fmt::format("{:#x}", value); };
-  const uint64_t struct_pages = uint64_t{1} << (kernel.physmem_bits() - 12);
-  return {
-      {"arch", "x86_64"},
+  const KernelAddresses& at = kernel.addresses();
+  // What an architecture says itself comes first.
+  Facts facts = kernel.architecture().facts(kernel);
+  facts.merge(Facts{
+      {"arch", std::string(kernel.architecture().name)},
       {"release", kernel.release()},
       {"build_id", description.build_id},
       {"state", state(description)},
       {"crash_time", fmt::to_string(is_live(description) ? 0 : description.crashed.value_or(0))},
       {"cpus", fmt::to_string(description.cpus)},
-      {"page_size", "4096"},
-      {"page_table_levels", fmt::to_string(description.machine.levels)},
+      {"page_size", fmt::to_string(kernel.page_size())},
+      {"page_table_levels", fmt::to_string(kernel.tables().shape().levels())},
       {"root_page_table", hex(kernel.root())},
-      {"phys_base", hex(kernel.phys_base())},
       {"kaslr_offset", hex(description.machine.kaslr)},
       {"page_offset", hex(kernel.page_offset())},
-      {"direct_map", range_text(kernel.page_offset(), kernel.max_pfn() * kPage)},
-      {"vmalloc", range_text(kernel.vmalloc(), kernel.vmalloc_size())},
-      {"vmemmap", range_text(kernel.vmemmap(), struct_pages * description.page_struct_size)},
-      {"modules", range_text(modules_start(description), kModulesEnd - modules_start(description))},
-      {"kernel_image", range_text(kernel.text(), kImageSize)},
-      {"sme_mask", hex(description.machine.sme_mask)},
+      {"direct_map",
+       range_text({kernel.page_offset(), kernel.direct(kernel.max_pfn() * kernel.page_size())})},
+      {"vmalloc", range_text(at.vmalloc)},
+      {"vmemmap", range_text(at.memory_map)},
+      {"modules", range_text(at.modules)},
+      {"kernel_image", range_text({kernel.text(), kernel.text() + kImageSize})},
       {"struct_page_size", fmt::to_string(description.page_struct_size)},
       {"section_size_bits", fmt::to_string(kernel.section_bits())},
       {"max_physmem_bits", fmt::to_string(kernel.physmem_bits())},
       {"crashkernel", ranges_text(description.crashkernel)},
-  };
+  });
+  return facts;
 }
 
 // RAM without the crash kernel's part, which /proc/vmcore lacks.
@@ -142,7 +134,8 @@ class Segments {
 
   uint64_t ram_vaddr(const Range& range) const {
     if (line_.style == SegmentStyle::qemu) return line_.vaddr_is_paddr ? range.start : 0;
-    return line_.ram_vaddr ? line_.page_offset.value_or(kernel_.page_offset()) + range.start : 0;
+    if (!line_.ram_vaddr) return 0;
+    return line_.page_offset ? *line_.page_offset + range.start : kernel_.direct(range.start);
   }
 
   void add_ram(const std::vector<Range>& ranges) {
@@ -157,18 +150,23 @@ class Segments {
   void add_memory_map(const Range& range) {
     const uint64_t size = kernel_.description().page_struct_size;
     const uint64_t base = line_.vmemmap_start.value_or(kernel_.vmemmap());
-    const uint64_t start = (base + range.start / kPage * size) / kPage * kPage;
-    const uint64_t end = (base + range.end / kPage * size + kPage - 1) / kPage * kPage;
+    const uint64_t page = kernel_.page_size();
+    const uint64_t start = (base + range.start / page * size) / page * page;
+    const uint64_t end = (base + range.end / page * size + page - 1) / page * page;
     add_virtual(start, end - start);
   }
 
   // In the order of the kernel's list: vsyscall page, text, vmalloc, modules, RAM.
   void add_kcore() {
+    if (kernel_.description().machine.architecture != &kX86_64)
+      throw DescriptionError("segments kcore: only of x86_64");
     if (line_.vsyscall) add_virtual(kVsyscall, kPage);
     if (line_.text) add_text();
-    if (line_.vmalloc) add_virtual(line_.vmalloc_start.value_or(kernel_.vmalloc()), kernel_.vmalloc_size());
-    const uint64_t modules = line_.modules_start.value_or(modules_start(kernel_.description()));
-    if (line_.modules) add_virtual(modules, kModulesEnd - modules);
+    const KernelAddresses& at = kernel_.addresses();
+    if (line_.vmalloc)
+      add_virtual(line_.vmalloc_start.value_or(at.vmalloc.start), at.vmalloc.end - at.vmalloc.start);
+    const uint64_t modules = line_.modules_start.value_or(at.modules.start);
+    if (line_.modules) add_virtual(modules, at.modules.end - modules);
     add_ram(kernel_.description().ram);
     // 4.19 and 4.20: _entry_trampoline as it is seen from each CPU's entry area.
     const uint64_t trampoline = kernel_.image_phys(kernel_.text()) + 0xa00000 % kImageSize / kPage * kPage;
@@ -258,7 +256,9 @@ Saved TestImage::saved() const {
   saved.cpu_notes = cpu_notes();
   const NotePlace place = description.note.place;
   if (place == NotePlace::elf || place == NotePlace::both) saved.vmcoreinfo = note_;
-  saved.elf.machine = description.machine.elf_machine;
+  saved.elf.machine = description.machine.elf_machine.value_or(kernel_.architecture().elf_machine);
+  saved.uts_machine = kernel_.architecture().uts_machine;
+  saved.page_size = kernel_.page_size();
   saved.elf.headers_last = description.segments.headers_last;
   saved.elf.extended_count = description.segments.extended_count;
   saved.elf.truncate = description.truncate;

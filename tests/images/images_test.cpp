@@ -151,7 +151,7 @@ uint64_t through_tables(const Kernel& kernel, uint64_t virt) {
   const uint64_t mask = 0x000ffffffffff000 & ~kernel.description().machine.sme_mask;
   uint64_t table = kernel.root();
   for (unsigned level = levels; level > 0; --level) {
-    const uint64_t size = PageTables::page_size(level);
+    const uint64_t size = kernel.tables().page_size(level);
     const uint64_t entry = kernel.memory().get64(table + virt / size % 512 * 8);
     if ((entry & 1) == 0) return UINT64_MAX;
     table = entry & mask;

@@ -12,34 +12,20 @@
 namespace kvista::test {
 namespace {
 
-constexpr uint64_t kDefaultLoad = 0x2000000;
 constexpr uint64_t kDataInImage = uint64_t{2} << 20;
 constexpr uint64_t kUtsField = 65;
 constexpr uint64_t kUtsNamespace = 512;
-
-struct Defaults {
-  uint64_t page_offset, vmalloc, vmemmap;
-};
-// As KASLR has put them on real machines.
-constexpr Defaults kFiveLevels{0xff38ad6400000000, 0xff70e642c0000000, 0xffa4cb1280000000};
-constexpr Defaults kFourLevels{0xffff8acd40000000, 0xffffb5e740000000, 0xffffed2e80000000};
-
-const Defaults& defaults(const Description& description) {
-  return description.machine.levels == 5 ? kFiveLevels : kFourLevels;
-}
 
 }  // namespace
 
 Kernel::Kernel(Description description)
     : description_(std::move(description)),
-      phys_base_(description_.machine.phys_base.value_or(kDefaultLoad + kKernelMap - text())),
-      page_offset_(description_.machine.page_offset.value_or(defaults(description_).page_offset)),
-      vmalloc_(description_.machine.vmalloc.value_or(defaults(description_).vmalloc)),
-      vmemmap_(description_.machine.vmemmap.value_or(defaults(description_).vmemmap)),
+      addresses_(architecture().addresses(description_)),
       next_free_(image_phys(text()) + kImageSize),
       next_in_image_(text() + kDataInImage),
-      tables_(memory_, image_phys(place("init_top_pgt", kPage, kPage)), description_.machine.levels,
-              description_.machine.sme_mask, [this] { return allocate(kPage); }) {
+      tables_(memory_, image_phys(place(architecture().root, page_size(), page_size())),
+              *architecture().entries, architecture().shape(description_),
+              [this] { return allocate(page_size()); }) {
   for (const ContentsLine& line : description_.contents) {
     const std::vector<Range> whole = line.range ? std::vector{*line.range} : description_.ram;
     for (const Range& range : whole) memory_.fill(range, line.contents);
@@ -48,7 +34,7 @@ Kernel::Kernel(Description description)
   memory_.fill({image_phys(text()), next_free_}, Contents::zero);
   symbols_["_text"] = symbols_["_stext"] = text();
   symbols_["_end"] = text() + kImageSize;
-  symbols_["swapper_pg_dir"] = symbol("init_top_pgt");
+  symbols_["swapper_pg_dir"] = symbol(architecture().root);
   place_uts();
   place_notes();
   place_variables();
@@ -116,9 +102,12 @@ void Kernel::place_uts() {
     const auto lie = description_.uts.find(name);
     return lie == description_.uts.end() ? right : lie->second;
   };
-  const std::vector<std::string> fields = {field("sysname", "Linux"),   "testhost",
-                                           field("release", release()), "#1 SMP",
-                                           field("machine", "x86_64"),  "(none)"};
+  const std::vector<std::string> fields = {field("sysname", "Linux"),
+                                           "testhost",
+                                           field("release", release()),
+                                           "#1 SMP",
+                                           field("machine", std::string(architecture().uts_machine)),
+                                           "(none)"};
   const uint64_t copies = description_.second_uts ? 2 : 1;
   for (uint64_t copy = 0; copy < copies; ++copy) {
     // A copy 2 MiB aligned steps away, where a search finds it too: what a kexec'ed kernel leaves behind.
@@ -160,13 +149,7 @@ void Kernel::place_notes() {
 }
 
 void Kernel::place_variables() {
-  variable("page_offset_base", page_offset_);
-  variable("vmalloc_base", vmalloc_);
-  variable("vmemmap_base", vmemmap_);
-  variable("max_pfn", max_pfn());
-  variable("sme_me_mask", description_.machine.sme_mask);
-  variable("__num_online_cpus", description_.cpus, 4);
-  variable("__pgtable_l5_enabled", description_.machine.levels == 5 ? 1 : 0, 4);
+  for (const Variable& one : architecture().variables(*this)) variable(one.name, one.value, one.size);
   // struct resource: start and end, then what is of no interest.
   const char* const names[] = {"crashk_res", "crashk_low_res"};
   for (size_t i = 0; i < 2; ++i) {
@@ -185,23 +168,22 @@ void Kernel::place_variables() {
 
 void Kernel::map_memory() {
   for (const Range& range : description_.ram) {
-    const uint64_t start = (range.start + kPage - 1) / kPage * kPage;
-    const uint64_t end = range.end / kPage * kPage;
+    const uint64_t start = (range.start + page_size() - 1) / page_size() * page_size();
+    const uint64_t end = range.end / page_size() * page_size();
     if (end > start) tables_.map(direct(start), start, end - start, description_.machine.direct_map_leaf);
   }
   // The kernel image: its last 2 MiB in pages of 4 KiB, as where protections change.
   const uint64_t phys = image_phys(text());
   tables_.map(text(), phys, kImageSize - kDataInImage, 2);
   tables_.map(text() + kImageSize - kDataInImage, phys + kImageSize - kDataInImage, kDataInImage, 1);
-  if (description_.vmalloc_mapped) tables_.map(vmalloc_, allocate(4 * kPage), 4 * kPage, 1);
+  const uint64_t size = 4 * page_size();
+  if (description_.vmalloc_mapped) tables_.map(vmalloc(), allocate(size), size, 1);
 }
 
 // The array of roots, each of which points to a page of sections: SPARSEMEM_EXTREME.
 void Kernel::place_sections() {
-  constexpr uint64_t kSectionSize = 16;
   constexpr uint64_t kPresent = 0xf;  // present, has a memory map, online, early
-  constexpr uint64_t kSectionsPerRoot = kPage / kSectionSize;
-  const uint64_t roots = (uint64_t{1} << (physmem_bits() - section_bits())) / kSectionsPerRoot;
+  const uint64_t roots = section_roots();
   uint64_t roots_at = 0;
   if (description_.section_roots == SectionRoots::array) {
     roots_at = image_phys(place("mem_section", roots * 8));
@@ -212,11 +194,11 @@ void Kernel::place_sections() {
   const uint64_t section_size = uint64_t{1} << section_bits();
   for (const Range& range : description_.ram) {
     for (uint64_t number = range.start / section_size; number <= (range.end - 1) / section_size; ++number) {
-      const uint64_t root_at = roots_at + number / kSectionsPerRoot * 8;
-      if (memory_.get64(root_at) == 0) memory_.put64(root_at, direct(allocate(kPage)));
-      const uint64_t root = memory_.get64(root_at) - page_offset_;
-      memory_.put64(root + number % kSectionsPerRoot * kSectionSize,
-                    description_.section_map.value_or(vmemmap_) | kPresent);
+      const uint64_t root_at = roots_at + number / sections_per_root() * 8;
+      if (memory_.get64(root_at) == 0) memory_.put64(root_at, direct(allocate(page_size())));
+      const uint64_t root = memory_.get64(root_at) - direct(0);
+      memory_.put64(root + number % sections_per_root() * kSectionSize,
+                    description_.section_map.value_or(vmemmap()) | kPresent);
     }
   }
 }
@@ -281,15 +263,24 @@ std::vector<Symbol> Kernel::kallsyms_symbols() const {
   for (unsigned i = 0; i < description_.symbols.extra; ++i)
     all.push_back({fmt::format("symbol_{}{}", i, std::string(i % 5 == 0 ? longest : 0, 'z')), 't',
                    text() + uint64_t{64} * (i + 1)});
-  if (description_.symbols.encoding.value_or(layout().encoding) == SymbolEncoding::base_relative_percpu) {
+  if (symbol_encoding() == SymbolEncoding::base_relative_percpu) {
     all.push_back({"__per_cpu_start", 'A', 0});
     all.push_back({"cpu_number", 'A', 0x1c004});
   }
   return all;
 }
 
+// Only x86_64 had absolute symbols of per-CPU variables (CONFIG_KALLSYMS_ABSOLUTE_PERCPU).
+SymbolEncoding Kernel::symbol_encoding() const {
+  const SymbolEncoding usual = layout().encoding;
+  const bool is_percpu = usual == SymbolEncoding::base_relative_percpu;
+  const bool has_percpu = description_.machine.architecture == &kX86_64;
+  return description_.symbols.encoding.value_or(is_percpu && !has_percpu ? SymbolEncoding::base_relative
+                                                                         : usual);
+}
+
 void Kernel::place_addresses(const std::vector<Symbol>& all) {
-  const SymbolEncoding encoding = description_.symbols.encoding.value_or(layout().encoding);
+  const SymbolEncoding encoding = symbol_encoding();
   const bool absolute = encoding == SymbolEncoding::absolute;
   const uint64_t size = all.size() * (absolute ? 8 : 4);
   const uint64_t at = place(absolute ? "kallsyms_addresses" : "kallsyms_offsets", size);
@@ -339,11 +330,12 @@ void Kernel::write_entry(const ExtraEntry& entry) {
       break;
     case ExtraEntry::Kind::missing:
       // A table behind the end of memory.
-      tables_.set_entry(entry.virt, entry.level, tables_.table_entry(description_.ram.back().end + kPage));
+      tables_.set_entry(entry.virt, entry.level,
+                        tables_.table_entry(description_.ram.back().end + page_size()));
       break;
     case ExtraEntry::Kind::loop: {
-      const uint64_t table = tables_.entry_at(entry.virt, entry.level) / kPage * kPage;
-      for (uint64_t at = table; at < table + kPage; at += 8)
+      const uint64_t table = tables_.entry_at(entry.virt, entry.level) / page_size() * page_size();
+      for (uint64_t at = table; at < table + page_size(); at += 8)
         if (memory_.get64(at) == 0) memory_.put64(at, tables_.table_entry(table));
       break;
     }

@@ -1,4 +1,4 @@
-// A synthetic x86_64 kernel in physical memory, as a description asks for it.
+// A synthetic kernel in physical memory, as a description asks for it.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@ inline constexpr uint64_t kKernelMap = 0xffffffff80000000;
 inline constexpr uint64_t kLinkedText = 0xffffffff81000000;
 inline constexpr uint64_t kImageSize = uint64_t{4} << 20;  ///< of this kernel: _text to _end
 inline constexpr uint64_t kMaxNodes = 1024;
+inline constexpr uint64_t kSectionSize = 16;  ///< of struct mem_section
 
 /// An object of a known type in the kernel's memory.
 struct PlacedObject {
@@ -36,23 +37,32 @@ class Kernel {
   PhysicalMemory& memory() { return memory_; }
   const PhysicalMemory& memory() const { return memory_; }
   PageTables& tables() { return tables_; }
+  const PageTables& tables() const { return tables_; }
 
-  uint64_t phys_base() const { return phys_base_; }
-  uint64_t page_offset() const { return page_offset_; }
-  uint64_t vmalloc() const { return vmalloc_; }
-  uint64_t vmemmap() const { return vmemmap_; }
-  uint64_t text() const { return kLinkedText + description_.machine.kaslr; }
-  uint64_t root() const { return image_phys(symbol("init_top_pgt")); }
-  unsigned section_bits() const { return description_.section_bits.value_or(27); }
-  unsigned physmem_bits() const { return description_.machine.levels == 5 ? 52 : 46; }
-  uint64_t vmalloc_size() const { return uint64_t{description_.machine.levels == 5 ? 12800U : 32U} << 40; }
-  uint64_t max_pfn() const { return description_.ram.back().end / kPage; }
+  const Architecture& architecture() const { return *description_.machine.architecture; }
+  const KernelAddresses& addresses() const { return addresses_; }
+  unsigned page_shift() const { return description_.machine.page_shift; }
+  uint64_t page_size() const { return uint64_t{1} << page_shift(); }
+  /// x86_64's: where the image would be without the distance of its mapping.
+  uint64_t phys_base() const { return kKernelMap - addresses_.image_offset; }
+  uint64_t page_offset() const { return addresses_.page_offset; }
+  uint64_t vmalloc() const { return addresses_.vmalloc.start; }
+  uint64_t vmemmap() const { return addresses_.vmemmap; }
+  uint64_t text() const { return addresses_.text; }
+  uint64_t root() const { return image_phys(symbol(architecture().root)); }
+  unsigned section_bits() const { return description_.section_bits.value_or(addresses_.section_bits); }
+  unsigned physmem_bits() const { return addresses_.physmem_bits; }
+  uint64_t sections_per_root() const { return page_size() / kSectionSize; }
+  uint64_t section_roots() const {
+    return (uint64_t{1} << (physmem_bits() - section_bits())) / sections_per_root();
+  }
+  uint64_t max_pfn() const { return description_.ram.back().end / page_size(); }
   bool is_ram(uint64_t phys) const;
   /// The memory that the builder itself took, from the kernel image on.
   Range used() const { return {image_phys(text()), next_free_}; }
 
-  uint64_t image_phys(uint64_t virt) const { return virt - kKernelMap + phys_base_; }
-  uint64_t direct(uint64_t phys) const { return page_offset_ + phys; }
+  uint64_t image_phys(uint64_t virt) const { return virt - addresses_.image_offset; }
+  uint64_t direct(uint64_t phys) const { return page_offset() + (phys - addresses_.phys_offset); }
   /// The address of something placed in the kernel image.
   uint64_t symbol(std::string_view name) const;
   const std::map<std::string, uint64_t, std::less<>>& symbols() const { return symbols_; }
@@ -67,13 +77,15 @@ class Kernel {
   /// An object that the description asked for, by its name there: "task:1", "symbol:modules".
   PlacedObject object(const std::string& name) const;
   void keep(const std::string& name, PlacedObject object) { objects_[name] = std::move(object); }
-  /// Takes physical memory behind the kernel image.
-  uint64_t allocate(uint64_t size, uint64_t alignment = kPage);
+  /// Takes physical memory behind the kernel image, whole pages where nothing else is said.
+  uint64_t allocate(uint64_t size, uint64_t alignment);
+  uint64_t allocate(uint64_t size) { return allocate(size, page_size()); }
   /// What a symbol table says of something that is elsewhere.
   void name(std::string_view symbol, uint64_t address) { symbols_[std::string(symbol)] = address; }
   /// The page at `phys` is left out of a dump.
   void leave_out(uint64_t phys) {
-    description_.kdump.excluded.push_back({phys / kPage * kPage, (phys / kPage + 1) * kPage});
+    const uint64_t page = phys / page_size() * page_size();
+    description_.kdump.excluded.push_back({page, page + page_size()});
   }
   /// Takes room in the kernel image's data and gives it a name. Returns its virtual address.
   uint64_t place(std::string_view name, uint64_t size, uint64_t alignment = 8);
@@ -98,15 +110,13 @@ class Kernel {
   void write_extra_entries();
   void write_entry(const ExtraEntry& entry);
   std::vector<Symbol> kallsyms_symbols() const;
+  SymbolEncoding symbol_encoding() const;
   void place_config();
   void place_log();
 
   Description description_;
   PhysicalMemory memory_;
-  uint64_t phys_base_;
-  uint64_t page_offset_;
-  uint64_t vmalloc_;
-  uint64_t vmemmap_;
+  KernelAddresses addresses_;
   uint64_t next_free_;
   uint64_t next_in_image_;
   std::map<std::string, uint64_t, std::less<>> symbols_;

@@ -17,7 +17,8 @@ void place_system(ObjectWriter& writer) {
   const PlacedObject loads = writer.variable("avenrun", "unsigned long", 3);
   for (uint64_t i = 0; i < 3; ++i) writer.put(loads.phys + 8 * i, (i + 1) << 10, 8);
   uint64_t pages = 0;
-  for (const Range& range : writer.kernel().description().ram) pages += (range.end - range.start) / kPage;
+  for (const Range& range : writer.kernel().description().ram)
+    pages += (range.end - range.start) / writer.kernel().page_size();
   writer.kernel().variable("_totalram_pages", pages);
   writer.kernel().variable("tainted_mask", 0);
   writer.kernel().variable("crashing_cpu", 0xffffffff, 4);

@@ -126,9 +126,9 @@ constexpr std::array kLayouts = {
     KernelLayout{"6.12", "6.12.107+deb13-cloud-amd64", kPage612, kZones612, true, true, true, true, true,
                  SymbolEncoding::base_relative_percpu, false, 4},
     KernelLayout{"7.2", "7.2.13+deb14-cloud-amd64", kPage72, kZones72, true, true, true, true, true,
-                 SymbolEncoding::place_relative, false, 4},
+                 SymbolEncoding::place_relative, false, 4, true},
     KernelLayout{"7.3", "7.3.4+deb13-cloud-amd64", kPage72, kZones73, true, true, true, true, true,
-                 SymbolEncoding::place_relative, false, 4},
+                 SymbolEncoding::place_relative, false, 4, true},
 };
 
 }  // namespace

@@ -45,8 +45,9 @@ struct KernelLayout {
   bool kallsyms;      ///< exports the symbol table's pointers, since 6.0
   bool ranges;        ///< exports VMALLOC_START and vmemmap, since 6.9
   SymbolEncoding encoding;
-  bool addresses_first;  ///< kallsyms has its offsets before the names, until 6.1
-  unsigned marker_size;  ///< of kallsyms_markers: words until 4.20
+  bool addresses_first;       ///< kallsyms has its offsets before the names, until 6.1
+  unsigned marker_size;       ///< of kallsyms_markers: words until 4.20
+  bool riscv64_satp = false;  ///< exports riscv64's satp and KERNELOFFSET, since 7.1
 };
 
 std::span<const KernelLayout> layouts();

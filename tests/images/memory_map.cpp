@@ -160,7 +160,10 @@ class PageEncoder {
 class MapBuilder {
  public:
   explicit MapBuilder(Kernel& kernel)
-      : kernel_(kernel), encoder_(kernel), size_(kernel.description().page_struct_size) {}
+      : kernel_(kernel),
+        encoder_(kernel),
+        size_(kernel.description().page_struct_size),
+        page_(kernel.page_size()) {}
 
   void run() {
     const uint64_t repeat = kernel_.description().memory_map_repeat;
@@ -180,10 +183,10 @@ class MapBuilder {
 
  private:
   void for_each_section(const std::function<void(uint64_t first, uint64_t last)>& visit) {
-    const uint64_t frames = uint64_t{1} << (kernel_.section_bits() - 12);
+    const uint64_t frames = uint64_t{1} << (kernel_.section_bits() - kernel_.page_shift());
     uint64_t next = 0;
     for (const Range& range : kernel_.description().ram)
-      for (uint64_t first = std::max(next, range.start / kPage / frames * frames); first < range.end / kPage;
+      for (uint64_t first = std::max(next, range.start / page_ / frames * frames); first < range.end / page_;
            first += frames) {
         visit(first, first + frames - 1);
         next = first + frames;
@@ -218,12 +221,12 @@ class MapBuilder {
   uint64_t place_flags(uint64_t pfn) const {
     const auto node = std::find_if(nodes_.begin(), nodes_.end(), [&](const NodeLine& line) {
       return std::any_of(line.ranges.begin(), line.ranges.end(),
-                         [&](const Range& range) { return range.contains(pfn * kPage); });
+                         [&](const Range& range) { return range.contains(pfn * page_); });
     });
     const uint64_t id = node == nodes_.end() ? 0 : node->id;
     const auto zone =
         static_cast<uint64_t>(std::find_if(kZones.begin(), kZones.end(),
-                                           [&](const Zone& z) { return z.range.contains(pfn * kPage); }) -
+                                           [&](const Zone& z) { return z.range.contains(pfn * page_); }) -
                               kZones.begin());
     return id << 54 | zone << 51;
   }
@@ -253,8 +256,8 @@ class MapBuilder {
     uint64_t count = 0;
     const auto counts = [&](uint64_t pfn) {
       const bool in_node = std::any_of(node.ranges.begin(), node.ranges.end(),
-                                       [&](const Range& range) { return range.contains(pfn * kPage); });
-      return in_node && zone.range.contains(pfn * kPage);
+                                       [&](const Range& range) { return range.contains(pfn * page_); });
+      return in_node && zone.range.contains(pfn * page_);
     };
     const uint64_t step = stretch_pages_ == 0 ? kernel_.max_pfn() : stretch_pages_;
     for (const PageRun& run : kernel_.description().pages) {
@@ -281,9 +284,9 @@ class MapBuilder {
       const uint64_t from = std::max(range.start, zone.range.start);
       const uint64_t to = std::min(range.end, zone.range.end);
       if (from >= to) continue;
-      start = std::min(start, from / kPage);
-      end = std::max(end, to / kPage);
-      present += (to - from) / kPage;
+      start = std::min(start, from / page_);
+      end = std::max(end, to / page_);
+      present += (to - from) / page_;
     }
     if (end == 0) return;
     PhysicalMemory& memory = kernel_.memory();
@@ -308,8 +311,8 @@ class MapBuilder {
     uint64_t start = UINT64_MAX;
     uint64_t end = 0;
     for (const Range& range : node.ranges) {
-      start = std::min(start, range.start / kPage);
-      end = std::max(end, range.end / kPage);
+      start = std::min(start, range.start / page_);
+      end = std::max(end, range.end / page_);
     }
     for (size_t i = 0; i < kZones.size(); ++i) write_zone(node, kZones.at(i), at + i * layout.zone);
     memory.put32(at + layout.nr_zones, static_cast<uint32_t>(kZones.size()));
@@ -323,7 +326,8 @@ class MapBuilder {
 
   Kernel& kernel_;
   PageEncoder encoder_;
-  uint64_t size_;
+  uint64_t size_;  // of a struct page
+  uint64_t page_;  // of a page
   uint64_t stretch_ = 0;
   uint64_t stretch_pages_ = 0;
   std::map<uint64_t, uint64_t> leaves_;
@@ -343,9 +347,9 @@ PageRun class_of(const Kernel& kernel, uint64_t pfn) {
   if (run != runs.rend()) return *run;
   PageRun one;
   one.first = one.last = pfn;
-  if (!repeats && !kernel.is_ram(pfn * kPage))
+  if (!repeats && !kernel.is_ram(pfn * kernel.page_size()))
     one.kind = "hole";
-  else if (!repeats && kernel.used().contains(pfn * kPage))
+  else if (!repeats && kernel.used().contains(pfn * kernel.page_size()))
     one.kind = "reserved";
   return one;
 }

@@ -1,4 +1,4 @@
-// VMCOREINFO as kernel/crash_core.c and arch/x86/kernel/crash_core_64.c write it.
+// VMCOREINFO as kernel/crash_core.c writes it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class NoteBuilder {
     zones();
     page_rules();
     kallsyms();
-    architecture();
+    for (auto& line : kernel_.architecture().note(kernel_)) lines_.push_back(std::move(line));
     if (const auto time = kernel_.description().crashed) add("CRASHTIME", fmt::to_string(*time));
     return std::move(lines_);
   }
@@ -47,7 +47,7 @@ class NoteBuilder {
   void identity() {
     add("OSRELEASE", kernel_.release());
     if (layout_.sme_mask) add("BUILD-ID", kernel_.description().build_id);
-    add("PAGESIZE", "4096");
+    add("PAGESIZE", fmt::to_string(kernel_.page_size()));
     symbol("init_uts_ns");
     if (layout_.uts_offset) offset("uts_namespace.name", 0);
     symbol("node_online_map");
@@ -62,8 +62,8 @@ class NoteBuilder {
     const uint64_t at = kernel_.symbol("mem_section");
     const bool value = kernel_.description().section_roots == SectionRoots::value;
     symbol("mem_section", value ? kernel_.memory().get64(kernel_.image_phys(at)) : at);
-    length("mem_section", uint64_t{1} << (kernel_.physmem_bits() - kernel_.section_bits() - 8));
-    size("mem_section", 16);
+    length("mem_section", kernel_.section_roots());
+    size("mem_section", kSectionSize);
     offset("mem_section.section_mem_map", 0);
     if (!layout_.section_bits) return;
     number("SECTION_SIZE_BITS", kernel_.section_bits());
@@ -135,17 +135,6 @@ class NoteBuilder {
          {"kallsyms_names", "kallsyms_num_syms", "kallsyms_token_table", "kallsyms_token_index",
           "kallsyms_offsets", "kallsyms_addresses", "kallsyms_relative_base"})
       if (kernel_.symbols().contains(name)) symbol(name);
-  }
-
-  void architecture() {
-    number("phys_base", static_cast<int64_t>(kernel_.phys_base()));
-    symbol("init_top_pgt");
-    number("pgtable_l5_enabled", kernel_.description().machine.levels == 5 ? 1 : 0);
-    symbol("node_data");
-    length("node_data", kMaxNodes);
-    add("KERNELOFFSET", fmt::format("{:x}", kernel_.description().machine.kaslr));
-    number("KERNEL_IMAGE_SIZE", static_cast<int64_t>(kernel_.description().machine.image_size));
-    if (layout_.sme_mask) number("sme_mask", static_cast<int64_t>(kernel_.description().machine.sme_mask));
   }
 
   const Kernel& kernel_;

@@ -56,21 +56,23 @@ KdumpDescription kdump_of(const Saved& saved, const KdumpLine& line) {
   kdump.dump_level = line.level;
   kdump.word_size = line.word_size;
   kdump.byte_order = line.byte_order;
-  kdump.machine = line.machine;
+  kdump.machine = line.machine.value_or(saved.uts_machine);
+  kdump.block_size = line.block_size.value_or(static_cast<uint32_t>(saved.page_size));
   kdump.codecs = line.codecs;
   kdump.pages_written = line.pages_written;
   kdump.status = line.pages_written ? kIncomplete : 0;
   kdump.notes = saved.cpu_notes;
   kdump.vmcoreinfo = saved.vmcoreinfo;
+  const uint64_t size = kdump.block_size;
   for (const Range& range : saved.ram) {
-    for (uint64_t at = range.start; at + kPage <= range.end; at += kPage) kdump.memory.insert(at / kPage);
-    kdump.max_mapnr = std::max(kdump.max_mapnr, range.end / kPage);
+    for (uint64_t at = range.start; at + size <= range.end; at += size) kdump.memory.insert(at / size);
+    kdump.max_mapnr = std::max(kdump.max_mapnr, range.end / size);
   }
   for (const Range& range : line.excluded)
-    for (uint64_t at = range.start; at < range.end; at += kPage) kdump.excluded.insert(at / kPage);
-  kdump.page = [bytes = saved.bytes](uint64_t pfn) {
-    std::vector<std::byte> page(kPage);
-    const Range range{pfn * kPage, (pfn + 1) * kPage};
+    for (uint64_t at = range.start; at < range.end; at += size) kdump.excluded.insert(at / size);
+  kdump.page = [bytes = saved.bytes, size](uint64_t pfn) {
+    std::vector<std::byte> page(size);
+    const Range range{pfn * size, (pfn + 1) * size};
     bytes(range, [&](uint64_t address, std::span<const std::byte> piece) {
       std::copy(piece.begin(), piece.end(), page.begin() + static_cast<ptrdiff_t>(address - range.start));
     });

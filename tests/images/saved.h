@@ -13,6 +13,8 @@ namespace kvista::test {
 
 struct Saved {
   std::vector<Range> ram;  ///< what is memory
+  uint64_t page_size = kPage;
+  std::string uts_machine = "x86_64";
   MemoryBytes bytes;
   std::vector<ElfNote> cpu_notes;
   std::string vmcoreinfo;  ///< its text; none: the file does not have it

@@ -45,6 +45,7 @@ void parse_kdump(Words& words, Description& out) {
   words.number("level", kdump.level);
   words.number("words", kdump.word_size);
   words.number("split", kdump.parts);
+  if (const auto size = words.option("block")) kdump.block_size = static_cast<uint32_t>(parse_size(*size));
   if (const auto pages = words.option("pages")) kdump.pages_written = parse_size(*pages);
   if (const auto machine = words.option("machine")) kdump.machine = *machine;
   if (const auto order = words.option("order")) kdump.byte_order = choose(kOrders, *order);

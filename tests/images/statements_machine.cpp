@@ -1,4 +1,6 @@
 // Statements on the machine, its memory and its page tables.
+#include <bit>
+
 #include "images/statement.h"
 
 namespace kvista::test {
@@ -16,7 +18,14 @@ void parse_leaf_option(Words& words, std::string_view name, unsigned& into) {
 
 void parse_machine(Words& words, Description& out) {
   MachineLine& machine = out.machine;
-  words.word("x86_64");
+  for (const Architecture* one : {&kX86_64, &kArm64, &kRiscv64})
+    if (words.word(one->name)) machine.architecture = one;
+  if (const auto size = words.option("page"))
+    machine.page_shift = static_cast<unsigned>(std::countr_zero(parse_size(*size)));
+  words.number("va_bits", machine.va_bits);
+  if (const auto bits = words.option("actual_bits"))
+    machine.actual_bits = static_cast<unsigned>(parse_size(*bits));
+  machine.is_unflipped = words.word("unflipped") || machine.is_unflipped;
   words.number("levels", machine.levels);
   words.number("kaslr", machine.kaslr);
   words.number("phys_base", machine.phys_base);
@@ -24,7 +33,8 @@ void parse_machine(Words& words, Description& out) {
   words.number("vmalloc", machine.vmalloc);
   words.number("vmemmap", machine.vmemmap);
   words.number("sme_mask", machine.sme_mask);
-  words.number("elf_machine", machine.elf_machine);
+  if (const auto number = words.option("elf_machine"))
+    machine.elf_machine = static_cast<uint16_t>(parse_size(*number));
   words.number("image_size", machine.image_size);
   parse_leaf_option(words, "direct_map", machine.direct_map_leaf);
 }

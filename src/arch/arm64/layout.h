@@ -26,10 +26,12 @@ constexpr bool has_direct_map_below(VirtAddr in_image, uint64_t va_bits) {
 }
 
 /// Bytes that the direct map can have: half of the addresses until 5.4, and since then all but the upper half
-/// of those of 48 bits (VA_BITS_MIN), which are the image's even where there are more (PAGE_END).
-constexpr uint64_t direct_map_bytes(VirtAddr in_image, uint64_t va_bits) {
+/// of those that there are on every CPU (VA_BITS_MIN: 48 bits, or 47 with pages of 16 KiB), which are the
+/// image's even where there are more (PAGE_END).
+constexpr uint64_t direct_map_bytes(VirtAddr in_image, uint64_t va_bits, uint64_t page_size) {
   if (!has_direct_map_below(in_image, va_bits)) return uint64_t{1} << (va_bits - 1);
-  const uint64_t least_bits = va_bits < 48 ? va_bits : 48;
+  constexpr uint64_t k16KiB = 16384;
+  const uint64_t least_bits = va_bits <= 48 ? va_bits : page_size == k16KiB ? 47 : 48;
   return (uint64_t{1} << va_bits) - (uint64_t{1} << (least_bits - 1));
 }
 

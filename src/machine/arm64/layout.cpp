@@ -16,7 +16,8 @@ constexpr const char* kAreasSince = "6.0";
 uint64_t direct_map_bytes(Machine& machine) {
   const auto stext = machine.note().symbol("_stext");
   if (!stext) throw NotFound("VMCOREINFO has no SYMBOL(_stext)");
-  return arch::arm64::direct_map_bytes(VirtAddr{*stext}, machine.need_number(FactId::va_bits_actual));
+  return arch::arm64::direct_map_bytes(VirtAddr{*stext}, machine.need_number(FactId::va_bits_actual),
+                                       machine.need_number(FactId::page_size));
 }
 
 // --- kaslr_offset ---
