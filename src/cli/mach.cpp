@@ -41,7 +41,8 @@ TableSpec stacks_spec() {
       Layout::grid,
       {{"cpu", "CPU", Type::integer, "", "whose it is"},
        {"stack", "STACK", Type::text, "",
-        "IRQ, entry, EFI, or an exception's: NMI, DF, DB, MCE, VC; of arm64 overflow, SDEI"},
+        "IRQ, entry, EFI, or an exception's: NMI, DF, DB, MCE, VC; of arm64 overflow, SDEI; of "
+        "s390x nodat, restart, machine check"},
        {"first", "FIRST", Type::hex, "", "its lowest address"},
        {"bytes", "SIZE", Type::integer, "bytes", "how large it is"}}};
 }

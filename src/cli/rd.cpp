@@ -47,12 +47,10 @@ unsigned unit_of(const Invocation& invocation, unsigned word) {
 
 // Of a symbol that is in memory, by its name alone. Per-CPU variables have a place for each CPU.
 std::optional<VirtAddr> place_of_symbol(const Session& session, const std::string& name) {
-  const VirtAddr first = session.with_machine(
-      [](const machine::Machine& machine) { return machine.architecture().first_address; });
   try {
     auto found = session.symbols().find(name);
     if (found.empty()) found = session.module_symbols().find(name);
-    if (found.empty() || found.front().address < first) return std::nullopt;
+    if (found.empty() || found.front().address < session.first_address()) return std::nullopt;
     return found.front().address;
   } catch (const Error&) {
     return std::nullopt;  // there are no symbols, and addresses need none

@@ -8,6 +8,7 @@
 
 #include "arch/arm64/registers.h"
 #include "arch/riscv64/registers.h"
+#include "arch/s390x/registers.h"
 #include "arch/x86_64/registers.h"
 
 namespace kvista::cli {
@@ -88,6 +89,27 @@ constexpr std::array kRiscNotes = {
                        "of a system call its first argument; null likewise", 0}};
 constexpr auto kRiscOrder = threes<arch::riscv64::kRegCount>();
 
+// --- s390x ---
+
+using S390 = arch::s390x::Reg;
+constexpr auto kS390Columns = counted<arch::s390x::kRegCount>();
+constexpr std::array kS390Notes = {
+    RegisterView::Note{static_cast<uint8_t>(S390::psw_mask), nullptr, "the program status word's mask", 0},
+    RegisterView::Note{static_cast<uint8_t>(S390::psw_addr), nullptr, "its instruction address", 0},
+    RegisterView::Note{static_cast<uint8_t>(S390::orig_gpr2), nullptr,
+                       "of a system call its first argument; null where a note has the registers", 0},
+    RegisterView::Note{static_cast<uint8_t>(S390::int_code), nullptr,
+                       "of an interruption the length of the instruction and the code; null likewise", 8},
+    RegisterView::Note{static_cast<uint8_t>(S390::int_parm_long), nullptr,
+                       "of a page fault the address; null likewise", 0}};
+constexpr std::array kS390Order = {numbers(S390::psw_mask, S390::psw_addr, S390::r15),
+                                   numbers(2, 3, 4),
+                                   numbers(5, 6, 7),
+                                   numbers(8, 9, 10),
+                                   numbers(11, 12, 13),
+                                   numbers(14, 15, 16),
+                                   numbers(S390::orig_gpr2, S390::int_code, S390::int_parm_long)};
+
 template <size_t Count>
 constexpr std::array<Line, Count> lines_of(const std::array<std::array<uint8_t, 3>, Count>& order) {
   std::array<Line, Count> lines{};
@@ -97,11 +119,13 @@ constexpr std::array<Line, Count> lines_of(const std::array<std::array<uint8_t, 
 constexpr auto kX86Lines = lines_of(kX86Order);
 constexpr auto kArmLines = lines_of(kArmOrder);
 constexpr auto kRiscLines = lines_of(kRiscOrder);
+constexpr auto kS390Lines = lines_of(kS390Order);
 
 constexpr std::array kViews = {
     RegisterView{"x86_64", &arch::x86_64::kRegisterSet, kX86Columns, kX86Lines, kX86Notes},
     RegisterView{"arm64", &arch::arm64::kRegisterSet, kArmColumns, kArmLines, kArmNotes},
-    RegisterView{"riscv64", &arch::riscv64::kRegisterSet, kRiscColumns, kRiscLines, kRiscNotes}};
+    RegisterView{"riscv64", &arch::riscv64::kRegisterSet, kRiscColumns, kRiscLines, kRiscNotes},
+    RegisterView{"s390x", &arch::s390x::kRegisterSet, kS390Columns, kS390Lines, kS390Notes}};
 
 const RegisterView::Note* note_of(const RegisterView& view, uint8_t reg) {
   const auto at = std::find_if(view.notes.begin(), view.notes.end(),

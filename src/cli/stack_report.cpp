@@ -109,8 +109,7 @@ std::string StackReport::function_text(VirtAddr address) {
 }
 
 std::string StackReport::word_text(uint64_t value) {
-  constexpr uint64_t kKernelHalf = uint64_t{1} << 63;
-  if ((value & kKernelHalf) == 0) return {};
+  if (!session_.may_be_pointer(value)) return {};
   const auto& near = symbol_at(VirtAddr{value});
   if (!near) return {};
   return near->offset == 0 ? near->symbol.name : fmt::format("{}+{}", near->symbol.name, near->offset);

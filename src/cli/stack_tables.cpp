@@ -86,7 +86,8 @@ TableSpec frames_spec() {
         Show::only_json},
        {"sp", "SP", Type::hex, "", "the stack pointer there", Show::only_json},
        {"stack", "STACK", Type::text, "",
-        "task, IRQ, entry, EFI, or an exception's: NMI, DF, DB, MCE, VC; of arm64 overflow, SDEI",
+        "task, IRQ, entry, EFI, or an exception's: NMI, DF, DB, MCE, VC; of arm64 overflow, SDEI; of "
+        "s390x nodat, restart, machine check",
         Show::only_json},
        {"means", "MEANS", Type::text, "",
         "how it was found: registers, switched out, orc, frame pointer, link register (the function above "

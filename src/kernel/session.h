@@ -44,6 +44,10 @@ class Session {
   const vmcoreinfo::VmcoreInfo& note() const { return machine_.note(); }
   ByteOrder byte_order() const { return machine_.byte_order(); }
   uint16_t elf_machine() const { return machine_.architecture().elf_machine; }
+  /// Where the kernel's addresses begin.
+  VirtAddr first_address() const { return machine_.architecture().first_address; }
+  /// Whether a word can be a pointer to something of the kernel's.
+  bool may_be_pointer(uint64_t word) const { return word != 0 && word >= first_address().value; }
   unsigned word_size() const { return image().traits().word_size; }
 
   /// Calls `ask` with the machine, which is its own meanwhile.

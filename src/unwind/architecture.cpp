@@ -5,18 +5,22 @@
 
 #include "arch/arm64/registers.h"
 #include "arch/riscv64/registers.h"
+#include "arch/s390x/registers.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/qemu_cpu.h"
 #include "arch/x86_64/registers.h"
 #include "kernel/session.h"
 #include "unwind/arm64/stacks.h"
 #include "unwind/riscv64/stacks.h"
+#include "unwind/s390x/stacks.h"
 #include "unwind/x86_64/stacks.h"
 
 namespace kvista::unwind {
 namespace {
 
 constexpr VirtRange kUpperHalf{VirtAddr{uint64_t{1} << 63}, VirtAddr{~uint64_t{0}}};
+
+constexpr VirtRange kEverywhere{VirtAddr{0}, VirtAddr{~uint64_t{0}}};
 
 constexpr bool is_executable_on_x86(uint64_t entry) {
   return (entry >> 63 & 1) == 0;  // _PAGE_NX
@@ -26,6 +30,9 @@ constexpr bool is_executable_on_arm64(uint64_t entry) {
 }
 constexpr bool is_executable_on_riscv64(uint64_t entry) {
   return (entry >> 3 & 1) != 0;  // _PAGE_EXEC
+}
+constexpr bool is_executable_on_s390x(uint64_t entry) {
+  return (entry >> 8 & 1) == 0;  // _PAGE_NOEXEC, which is the same bit in entries above
 }
 
 const std::array kRules = {
@@ -53,6 +60,14 @@ const std::array kRules = {
                kUpperHalf,
                is_executable_on_riscv64,
                riscv64::make_follower},
+    StackRules{"s390x",
+               Means::frame_pointer,
+               {arch::s390x::kPrStatusSize, arch::s390x::parse_prstatus},
+               {},
+               s390x::kCpuStacks,
+               kEverywhere,
+               is_executable_on_s390x,
+               s390x::make_follower},
 };
 
 }  // namespace

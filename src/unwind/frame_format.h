@@ -38,6 +38,8 @@ struct FrameStep {
   VirtAddr end = {};
   /// Where the registers are that were saved, if they were; at an end, those of user mode.
   std::optional<VirtAddr> registers = {};
+  /// Of a record that was searched for: what it leads to, where that is not `fp`.
+  std::optional<VirtAddr> next = {};
 };
 
 /// What a function without a frame that is whole returns to.
@@ -45,6 +47,10 @@ struct FrameLink {
   VirtAddr ip;
   /// Where the frame pointer of its caller stands; nothing where the function left that in its register.
   std::optional<VirtAddr> saved_fp = {};
+  /// Where `ip` was saved, if it was: its register may be used for something else since.
+  std::optional<VirtAddr> saved_ip = {};
+  /// Its caller's stack pointer, where frames are found by that and not by a register of their own.
+  std::optional<VirtAddr> sp = {};
 };
 
 /// One architecture's, of one kernel.

@@ -168,21 +168,29 @@ class Unwinder {
     std::vector<std::byte> code(ip - *function);
     if (!target_.read(*function, code).empty()) return false;
     const auto link = format_.link(code, *all);
+    const auto caller = link ? saved_or(link->saved_ip, link->ip) : std::nullopt;
     // What it called itself returns into it.
-    if (!link || !follows_call(link->ip) || target_.function_of(link->ip - 1) == function) return false;
-    VirtAddr fp = state_.position.fp;
-    if (link->saved_fp) {
-      Failure ignored;
-      const auto saved = reader_.word(ip, *link->saved_fp, ignored);
-      if (!saved) return false;
-      fp = VirtAddr{*saved};
+    if (!caller || !follows_call(*caller) || target_.function_of(*caller - 1) == function) return false;
+    const auto fp = saved_or(link->saved_fp, link->sp.value_or(state_.position.fp));
+    if (!fp) return false;
+    state_.position = {*caller, *fp, false, lowest_};
+    if (link->sp) {
+      state_.sp = *fp;
+      state_.stack = reader_.stack_of_pointer(*fp);
     }
-    state_.position = {link->ip, fp, false, lowest_};
-    state_.at.reset();
+    state_.at = link->saved_ip;
     state_.means = Means::link_register;
     state_.doubt.clear();
     add_frame();
     return true;
+  }
+
+  // What was saved at `place`, or `otherwise` where nothing was; nothing where it cannot be read.
+  std::optional<VirtAddr> saved_or(std::optional<VirtAddr> place, VirtAddr otherwise) const {
+    if (!place) return otherwise;
+    Failure ignored;
+    const auto saved = reader_.word(state_.position.ip, *place, ignored);
+    return saved ? std::optional(VirtAddr{*saved}) : std::nullopt;
   }
 
   bool follows_call(VirtAddr address) const {
@@ -220,8 +228,9 @@ class Unwinder {
     for (VirtAddr at{(from.value + kWord - 1) & ~(kWord - 1)}; at < current_->end; at += kWord) {
       const auto found = format_.record_at(at, reader_);
       if (!found || found->end > current_->end || !follows_call(found->ip)) continue;
-      const Stack* const stack = reader_.stack_of(found->fp);
-      if (stack == current_ ? found->fp >= found->end : stack != nullptr && !reader_.is_visited(stack))
+      const VirtAddr next = found->next.value_or(found->fp);
+      const Stack* const stack = reader_.stack_of(next);
+      if (stack == current_ ? next >= found->end : stack != nullptr && !reader_.is_visited(stack))
         return found;
     }
     return std::nullopt;

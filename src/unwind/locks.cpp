@@ -20,7 +20,6 @@ using kernel::TaskReader;
 
 constexpr size_t kMostLocks = 64;
 constexpr size_t kMostWaiters = 100'000;
-constexpr uint64_t kKernelHalf = uint64_t{1} << 63;
 
 // How a lock keeps its waiters: their struct, with their task, in a list from the lock on.
 struct Form {
@@ -258,7 +257,7 @@ class StackSearch {
   std::optional<VirtAddr> lock_of(VirtAddr waiter) const try {
     const VirtAddr own = waiter + link_;
     const VirtAddr next{word_at(own)};
-    if ((next.value & kKernelHalf) == 0 || word_at(next + kWord) != own.value) return std::nullopt;
+    if (!session_.may_be_pointer(next.value) || word_at(next + kWord) != own.value) return std::nullopt;
     std::vector<VirtAddr> ring = {own};
     std::vector<VirtAddr> others;
     const std::string torn = kernel::walk_list(session_, own, [&](VirtAddr node) {
@@ -282,7 +281,7 @@ class StackSearch {
       if (saved_.has(i)) words.push_back(saved_.values.at(i));
     for (const uint64_t word : words) {
       // The waiter's own links lead to it, too.
-      if ((word & kKernelHalf) == 0 || word % kWord != 0 || stack_.contains(VirtAddr{word})) continue;
+      if (!session_.may_be_pointer(word) || word % kWord != 0 || stack_.contains(VirtAddr{word})) continue;
       try {
         const VirtAddr first{word_at(VirtAddr{word} + offset)};
         if (std::find(ring.begin(), ring.end(), first + link_) != ring.end()) return VirtAddr{word};
@@ -304,10 +303,10 @@ class StackSearch {
 };
 
 // What task_struct says by itself.
-std::optional<BlockedOn> by_task(const Value& task) {
+std::optional<BlockedOn> by_task(const Session& session, const Value& task) {
   if (task.has("blocked_on")) {  // of every kernel since 6.17, before with CONFIG_DEBUG_MUTEXES another type
     const Value lock = task["blocked_on"];
-    if ((lock.number() & kKernelHalf) != 0 && lock.number() != ~uint64_t{0} &&
+    if (session.may_be_pointer(lock.number()) && lock.number() != ~uint64_t{0} &&
         lock.type().resolved().target().resolved().find_member("owner"))
       return BlockedOn{LockType::mutex, lock.target(), Known::by_task};
   }
@@ -372,7 +371,7 @@ Lock read_lock(const Session& session, const TaskReader& reader, LockType type, 
 std::optional<BlockedOn> blocked_on(const Session& session, TaskStacks& stacks, const Value& task,
                                     std::string& fault) {
   try {
-    if (auto found = by_task(task)) return found;
+    if (auto found = by_task(session, task)) return found;
     if (is_running(stacks, *task.address())) return std::nullopt;
     const Trace trace = stacks.read(task).trace;
     const auto type = type_by_frames(session, trace);

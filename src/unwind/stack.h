@@ -14,6 +14,7 @@ enum class StackKind : uint8_t {
   exception,  ///< of a CPU, for one kind of exception (IST): NMI, double fault, machine check ...
   entry,      ///< of a CPU, where it enters the kernel with page-table isolation
   firmware,   ///< on which the kernel calls the firmware
+  real,       ///< of a CPU, on which it runs without translation of addresses
 };
 
 /// A stack, [first, end). It grows down from `end`.

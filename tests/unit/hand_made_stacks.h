@@ -11,22 +11,25 @@
 #include <string>
 #include <vector>
 
+#include "base/endian.h"
 #include "unwind/trace.h"
 
 namespace kvista::unwind {
 
-/// A `Base` with little-endian words, zeros where none was put, and with functions of 4 KiB each in its code.
+/// A `Base` with words, zeros where none was put, and with functions of 4 KiB each in its code.
 template <typename Base>
 class HandMadeMemory : public Base {
  public:
-  HandMadeMemory(uint64_t code, uint64_t code_end) : code_(code), code_end_(code_end) {}
+  HandMadeMemory(uint64_t code, uint64_t code_end, ByteOrder order = ByteOrder::little)
+      : code_(code), code_end_(code_end), order_(order) {}
 
   std::string read(VirtAddr address, std::span<std::byte> out) const override {
     for (size_t i = 0; i < out.size(); ++i) {
       const uint64_t at = address.value + i;
       if (missing.contains(at & ~uint64_t{0xfff})) return fmt::format("{:#x} is excluded", at);
       const auto word = words.find(at & ~uint64_t{7});
-      out[i] = static_cast<std::byte>((word == words.end() ? 0 : word->second) >> (8 * (at & 7)));
+      const uint64_t byte = order_ == ByteOrder::little ? at & 7 : 7 - (at & 7);
+      out[i] = static_cast<std::byte>((word == words.end() ? 0 : word->second) >> (8 * byte));
     }
     return {};
   }
@@ -48,6 +51,7 @@ class HandMadeMemory : public Base {
 
  private:
   uint64_t code_, code_end_;
+  ByteOrder order_;
 };
 
 inline std::vector<uint64_t> addresses(const Trace& trace) {
