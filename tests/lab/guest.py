@@ -163,6 +163,9 @@ class Console:
 class Guest:
     """A running guest; as a context manager it ends QEMU and removes all temporary files, whatever happens."""
 
+    OPTIONS: tuple[str, ...] = ()
+    """What QEMU needs to be told beside."""
+
     def __init__(self, kernel: Kernel, variant: Variant, extra: dict[str, bytes], streams: tuple[str, ...] = ()) -> None:
         self.variant = variant
         self._work = Path(tempfile.mkdtemp(prefix="kvista-lab-"))
@@ -214,7 +217,7 @@ class Guest:
         architecture = self.variant.architecture
         command += [qemu(architecture), *architecture.options, "-accel", "tcg,thread=multi"]
         command += ["-cpu", self.variant.cpu, "-m", str(MEMORY_MIB), "-smp", "2", "-no-reboot"]
-        command += ["-display", "none", "-nic", "none", "-monitor", "none", "-serial", "stdio"]
+        command += ["-display", "none", "-nic", "none", "-monitor", "none", "-serial", "stdio", *self.OPTIONS]
         for name in streams:
             command += ["-serial", f"unix:{self._work / name},server=on,wait=off"]
         command += ["-qmp", f"unix:{self._work / 'qmp'},server=on,wait=off"]

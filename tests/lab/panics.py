@@ -6,7 +6,8 @@ import dataclasses
 import re
 
 LINE = re.compile(r"^(?:<\d>)?\[ *\d+\.\d+\](?:\[ *[CT]\d+\])? ?(?P<text>.*)$")
-FRAME = re.compile(r"^ +(?P<guess>\? )?(?P<function>[\w.]+)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>\w+)\S*\])?$")
+FRAME = re.compile(r"^(?P<doubt>\()?(?: *\[<[0-9a-f]+>\] | +)(?P<guess>\? )?(?P<function>[\w.]+)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>\w+)\S*\])?\)? *$")
+"""What the kernel is not sure of has a question mark, or stands in parentheses (s390x). Some write the address before."""
 REGISTERS = re.compile(r"^ *RIP: 0010:(?P<function>[\w.]+)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>\w+)\S*\])?$")
 TASK = re.compile(r"^ *task:.* pid:(?P<pid>\d+) ")
 PANIC = "Kernel panic - not syncing: "
@@ -23,6 +24,9 @@ class Place:
     offset: int
     size: int | None
     module: str | None
+    is_sure: bool = dataclasses.field(default=True, compare=False)
+    """False where the kernel says that it only may be one (s390x: the caller of what was interrupted); of kvista's, where it
+    looked into the link register, which no kernel does."""
 
 
 @dataclasses.dataclass
@@ -41,7 +45,8 @@ class CallTrace:
 
 def place(found: re.Match[str]) -> Place:
     """A line's."""
-    return Place(found["function"], int(found["offset"], 16), int(found["size"], 16), found["module"])
+    is_sure = not found.groupdict().get("doubt")
+    return Place(found["function"], int(found["offset"], 16), int(found["size"], 16), found["module"], is_sure)
 
 
 class Log:
@@ -66,7 +71,7 @@ class Log:
             if named := TASK.match(line):
                 pid = int(named["pid"])
             registers, frame = REGISTERS.match(line), FRAME.match(line)
-            if line.strip() == "Call Trace:":
+            if line.strip().lower() == "call trace:":
                 traces.append(CallTrace(pid, interrupted, [], after_panic, []))
                 is_within, pid, interrupted = True, None, None
             elif is_within and line.strip() == "</TASK>":

@@ -48,7 +48,9 @@ class Check:
 
     def _stack(self, report: kvista.Report, pid: int | None = None) -> list[Place]:
         rows = [row for row in report.table("frames") if pid in (None, row["pid"])]
-        return [Place(row["function"], row["offset"], self._sizes.of(row), row["module"]) for row in rows]
+        return [
+            Place(row["function"], row["offset"], self._sizes.of(row), row["module"], row["means"] != "link register") for row in rows
+        ]
 
     def _without_lost(self, ours: list[Place], theirs: list[Place]) -> tuple[list[Place], list[str]]:
         """kvista's frames up to the last one of which the kernel is sure; the others must be among those that it doubts. It takes
@@ -61,9 +63,21 @@ class Check:
         problems = [f"{frame} is not among what the kernel saw on the stack." for frame in rest if frame not in doubted]
         return ours[:end], problems if rest else ["There are no frames beyond those of which the kernel is sure."]
 
+    def _sure(self, ours: list[Place], theirs: list[Place]) -> tuple[list[Place], list[Place], list[str]]:
+        """The frames of each that can be compared, and what is wrong with the others: a caller that is in the link register yet must
+        be the function of which the kernel, if it says so, is not sure. The address behind the last call of a function that never
+        returns is, as some kernels write it, the first of the next function."""
+        guesses = {frame.function for frame in theirs if not frame.is_sure}
+        linked = [frame for frame in ours if not frame.is_sure]
+        problems = [f"{frame} is none of {guesses}." for frame in linked if guesses and frame.function not in guesses]
+        print(f"  {len(linked)} frames by the link register")
+        ends = [frame for frame in ours if frame.offset == frame.size]
+        theirs = [self._known(frame) for frame in theirs if frame.is_sure]
+        theirs = [ends[0] if frame.offset == 0 and len(ends) == 1 else frame for frame in theirs]
+        return [frame for frame in ours if frame.is_sure], theirs, problems
+
     def _compare(self, what: str, ours: list[Place], theirs: list[Place]) -> list[str]:
         """kvista's last frames with the kernel's."""
-        theirs = [self._known(frame) for frame in theirs]
         self._compared += len(theirs)
         if theirs and ours[-len(theirs) :] == theirs:
             return []
@@ -97,9 +111,10 @@ class Check:
         report = self._ask("bt")
         ours = self._stack(report)
         before, theirs = panics.of_the_crash(self._log)
-        problems = []
+        ours, theirs, problems = self._sure(ours, theirs)
         if self._way.is_lost:
-            ours, problems = self._without_lost(ours, [self._known(frame) for frame in theirs])
+            ours, lost = self._without_lost(ours, theirs)
+            problems += lost
         problems += self._compare("The stack that crashed", ours, theirs)
         above = ours[: -len(theirs)]
         if not above or (before and above[-1].function != before.function):
@@ -119,7 +134,7 @@ class Check:
         problems = []
         for pid, trace in traces.items():
             ours = self._stack(report, pid)
-            problems += self._compare(f"Task {pid}", ours, trace.frames)
+            problems += self._compare(f"Task {pid}", ours, [self._known(frame) for frame in trace.frames])
             if len(ours) != len(trace.frames):
                 problems.append(f"Task {pid} has {len(ours)} frames, and {len(trace.frames)} for the kernel.")
         expected = sum(map(len, self._way.hung))
