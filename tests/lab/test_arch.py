@@ -35,10 +35,8 @@ SUITE = "trixie"
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """What a guest of an architecture has at least, and what kvista can do there."""
+    """What a guest of an architecture has at least."""
 
-    parts: tuple[str, ...]
-    """The parts of the test that are run."""
     records: int
     symbols: int
     facts: int
@@ -46,8 +44,6 @@ class Expected:
     """Facts that its configuration decides."""
     lacks: Mapping[str, str]
     """Page classes and marks that these guests have none of, each with the reason."""
-    live: tuple[str, ...] = ()
-    """The parts of test_arch_live.py that are run."""
 
     def floors(self) -> dict[PageClass, int]:
         """The fewest pages of each class."""
@@ -57,17 +53,12 @@ class Expected:
 NO_HUGE_PAGES = "QEMU's CPU has no EDAT, without which s390x has no huge pages"
 NO_HOLES = "QEMU dumps RAM alone, which is all that there is"
 
-EVERY_PART = (
-    *("vmcoreinfo", "facts", "explain", "package", "dmesg", "vtop", "pages", "mem-usage"),
-    *("symbols", "modules", "tasks", "stacks", "system", "btf", "filtered"),
-)
-
 EXPECTED = {
-    "arm64": Expected(EVERY_PART, 200, 110_000, 12, 3, {"NO_STRUCT_PAGE": NO_HOLES}),
-    "riscv64": Expected(EVERY_PART, 180, 350_000, 15, 2, {"NO_STRUCT_PAGE": NO_HOLES}),
-    "s390x": Expected(EVERY_PART, 120, 80_000, 12, 2, {"NO_STRUCT_PAGE": NO_HOLES, "hugetlb": NO_HUGE_PAGES}, ("vmcoreinfo",)),
+    "arm64": Expected(200, 110_000, 12, 3, {"NO_STRUCT_PAGE": NO_HOLES}),
+    "riscv64": Expected(180, 350_000, 15, 2, {"NO_STRUCT_PAGE": NO_HOLES}),
+    "s390x": Expected(120, 80_000, 12, 2, {"NO_STRUCT_PAGE": NO_HOLES, "hugetlb": NO_HUGE_PAGES}),
 }
-"""By architecture. A part that stands in PARTS but not here does not work yet."""
+"""By architecture."""
 
 MEANS = ("switched out", "frame pointer", "link register", "registers")
 """How frames are found that are no guess."""
@@ -256,17 +247,12 @@ def main() -> int:
     parser.add_argument("--classes", type=Path, required=True, help="the test tool page_classes")
     parser.add_argument("--btf-tool", type=Path, required=True, help="the test tool btf_tool")
     parser.add_argument("--variant", choices=[name for name in guest.VARIANTS if name not in lab.VARIANTS], required=True)
-    parser.add_argument("--all", action="store_true", help="also the parts that are known not to work yet")
     arguments = parser.parse_args()
     found = capture.capture(SUITE, arguments.variant)
     print(found.describe(), flush=True)
     trial, parts = Trial(), ArchTrial(arguments, found)
     for name, part in PARTS.items():
-        if arguments.all or name in parts.expected.parts:
-            trial.step(f"dump: {name}", lambda part=part: part(parts))  # type: ignore[misc]
-    left_out = [name for name in PARTS if not arguments.all and name not in parts.expected.parts]
-    if left_out:
-        print(f"not yet: {', '.join(left_out)}")
+        trial.step(f"dump: {name}", lambda part=part: part(parts))  # type: ignore[misc]
     print(f"{len(trial.problems)} problems" if trial.problems else "no problem", flush=True)
     return 1 if trial.problems else 0
 
