@@ -6,9 +6,10 @@ import dataclasses
 import re
 
 LINE = re.compile(r"^(?:<\d>)?\[ *\d+\.\d+\](?:\[ *[CT]\d+\])? ?(?P<text>.*)$")
-FRAME = re.compile(r"^(?P<doubt>\()?(?: *\[<[0-9a-f]+>\] | +)(?P<guess>\? )?(?P<function>[\w.]+)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>\w+)\S*\])?\)? *$")
+PLACE = r"(?P<function>[\w.]+)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>\w+)\S*\])?"
+FRAME = re.compile(rf"^(?P<doubt>\()?(?: *\[<[0-9a-f]+>\] | +)(?P<guess>\? )?{PLACE}\)? *$")
 """What the kernel is not sure of has a question mark, or stands in parentheses (s390x). Some write the address before."""
-REGISTERS = re.compile(r"^ *RIP: 0010:(?P<function>[\w.]+)\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)(?: \[(?P<module>\w+)\S*\])?$")
+REGISTERS = re.compile(rf"^ *RIP: 0010:{PLACE}$")
 TASK = re.compile(r"^ *task:.* pid:(?P<pid>\d+) ")
 PANIC = "Kernel panic - not syncing: "
 AT_THE_END = "end Kernel panic"

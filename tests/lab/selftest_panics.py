@@ -46,6 +46,17 @@ PANIC = """\
 """
 
 
+S390X = """\
+[    5.1] Kernel panic - not syncing: Out of memory
+[    5.2] Call Trace:
+[    5.3]  [<000003ffff3f4ed8>] panic+0x118/0x318 
+[    5.4]  [<000003ffff40d9c2>] pgm_check_handler+0x122/0x170 
+[    5.5]  [<000003ffff3f4272>] __clear_user+0x2a/0x70 
+[    5.6] ([<000003ffff05948e>] read_zero+0x66/0xd0)
+[    5.7]  [<000003fffec8f440>] next_one+0x0/0x310 [some] 
+"""
+
+
 class LastWords(unittest.TestCase):
     """What a log says of the stack that crashed."""
 
@@ -70,6 +81,13 @@ class LastWords(unittest.TestCase):
         traces = panics.Log(PANIC).traces()
         self.assertEqual([trace.pid for trace in traces], [87, None])
         self.assertEqual(traces[0].frames, [Place("__schedule", 1, 2, None)])
+
+    def test_what_s390x_is_not_sure_of(self) -> None:
+        before, frames = panics.of_the_crash(panics.Log(S390X))
+        self.assertEqual(before, Place("panic", 0x118, 0x318, None))
+        self.assertEqual([frame.function for frame in frames], ["pgm_check_handler", "__clear_user", "read_zero", "next_one"])
+        self.assertEqual([frame.is_sure for frame in frames], [True, True, False, True])
+        self.assertEqual(frames[-1], Place("next_one", 0, 0x310, "some"))
 
 
 if __name__ == "__main__":
