@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <map>
 #include <utility>
 
 #include "arch/x86_64/orc.h"
@@ -258,6 +259,35 @@ std::vector<Seed> unwind_seeds() {
   using arch::x86_64::OrcFormat;
   return {{"two-frames", unwind_seed(OrcFormat::v6_4, kInner + 8)},
           {"end", unwind_seed(OrcFormat::v7_1, kOuter + 8)}};
+}
+
+// Frames that lead to each other: one of a function, with the frame of a function that nobody called, or that
+// of where a thread of the kernel began. `words` are by their place in memory.
+Seed frames_seed(const char* name, uint32_t format, uint64_t fp, ByteOrder order,
+                 const std::map<uint64_t, uint64_t>& words) {
+  constexpr uint64_t kSize = 0x400;
+  ByteWriter out;
+  out.u32(format);
+  out.u32(0);
+  for (const uint64_t value : {kUnwindStart.value + kOuter + 8, kUnwindStart.value + 0x100, fp, kSize})
+    out.u64(value);
+  ByteWriter memory(order);
+  for (uint64_t at = 0; at < kSize; at += 8) memory.u64(words.contains(at) ? words.at(at) : 0);
+  out.bytes(memory.take());
+  return {name, out.take()};
+}
+
+std::vector<Seed> frames_seeds() {
+  constexpr uint64_t kStart = kUnwindStart.value;
+  constexpr uint64_t kFrame = 0x100;
+  constexpr uint64_t kLastOfArm = 0x3e0;
+  constexpr uint64_t kLastOfS390x = 0x298;
+  return {frames_seed("arm64", 0, kStart + kFrame, ByteOrder::little,
+                      {{kFrame, kStart + kLastOfArm}, {kFrame + 8, kStart + kOuter + 8}}),
+          frames_seed("riscv64", 1, kStart + kFrame + 16, ByteOrder::little,
+                      {{kFrame, kStart + 0x200}, {kFrame + 8, kStart + kInner + 8}}),
+          frames_seed("s390x", 2, 0, ByteOrder::big,
+                      {{kFrame + 152, kStart + kLastOfS390x}, {kLastOfS390x + 136, kStart + kInner + 8}})};
 }
 
 // --- expressions ---
@@ -533,7 +563,8 @@ constexpr std::array kTargets = {Target{"elf", elf, elf_seeds},
                                  Target{"qemu_cpu", qemu_cpu, qemu_cpu_seeds},
                                  Target{"page_tables", page_tables, page_tables_seeds},
                                  Target{"iomem", iomem, iomem_seeds},
-                                 Target{"unwind", unwind, unwind_seeds}};
+                                 Target{"unwind", unwind, unwind_seeds},
+                                 Target{"frames", frames, frames_seeds}};
 
 }  // namespace
 

@@ -51,6 +51,8 @@ bool page_tables(Input input);
 bool iomem(Input input);
 /// UnwindInput, then memory from kUnwindStart on: an ORC table, and stacks.
 bool unwind(Input input);
+/// The same without a table, for kernels whose frames lead to each other.
+bool frames(Input input);
 
 /// Where the memory of a kallsyms input begins, and the symbol whose address is known.
 inline constexpr VirtAddr kKallsymsStart{0xffffffff82000000};
@@ -110,8 +112,8 @@ inline constexpr VirtAddr kUnwindStart{0xffffffff81000000};
 
 /// The head of a stack's input; little-endian, in this order.
 struct UnwindInput {
-  uint32_t format = 0;   ///< of ORC's entries, in their order
-  uint32_t entries = 0;  ///< so many addresses, then as many entries, are first in memory
+  uint32_t format = 0;   ///< of ORC's entries, or of frames, in their order
+  uint32_t entries = 0;  ///< so many addresses, then as many entries, are first in memory; of frames: flags
   uint64_t ip = 0;       ///< where it starts
   uint64_t sp = 0;
   uint64_t bp = 0;
