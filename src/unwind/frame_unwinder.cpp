@@ -172,7 +172,7 @@ class Unwinder {
     // What it called itself returns into it.
     if (!caller || !follows_call(*caller) || target_.function_of(*caller - 1) == function) return false;
     const auto fp = saved_or(link->saved_fp, link->sp.value_or(state_.position.fp));
-    if (!fp) return false;
+    if (!fp || leads_to(*caller)) return false;
     state_.position = {*caller, *fp, false, lowest_};
     if (link->sp) {
       state_.sp = *fp;
@@ -183,6 +183,14 @@ class Unwinder {
     state_.doubt.clear();
     add_frame();
     return true;
+  }
+
+  // Whether the frame leads there, too: then it is whole, whatever the code looks like. Where a CPU stands at
+  // an entry of the kernel, the code does not say what was interrupted.
+  bool leads_to(VirtAddr caller) const {
+    Failure ignored;
+    const auto found = format_.step(state_.position, reader_, ignored);
+    return found && found->kind == FrameStep::Kind::call && found->ip == caller;
   }
 
   // What was saved at `place`, or `otherwise` where nothing was; nothing where it cannot be read.

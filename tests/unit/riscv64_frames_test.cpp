@@ -108,6 +108,26 @@ TEST_F(RiscvFrames, FunctionThatCallsNone) {
   EXPECT_EQ(trace.frames[1].means, Means::link_register);
 }
 
+// A CPU at the first instruction of an entry has saved nothing; what it interrupted has a frame.
+TEST_F(RiscvFrames, AtTheStartOfAnEntry) {
+  machine_.words[kMiddle] = 0x000000ef00000000;  // jal
+  put_frame(kSp + 0x20, kSp + 0x60, kMiddle + 8);
+  put_frame(kSp + 0x60, 0, kRetFromFork + 8);
+  Registers all = registers(kEntry, kSp, kSp + 0x20);
+  all.put(Reg::ra, kMiddle + 8);
+  Trace trace = run(Start{Means::registers, all, true, true});
+  EXPECT_EQ(trace.end, End::complete) << trace.fault;
+  EXPECT_THAT(addresses(trace), ElementsAre(kEntry, kMiddle + 8, kRetFromFork + 8));
+  EXPECT_THAT(means(trace), ElementsAre(Means::registers, Means::frame_pointer, Means::frame_pointer));
+  // Further on it has.
+  put_registers(kSp, registers(kMiddle + 0x20, kSp + 288, kSp + 0x300));
+  machine_.words[kMiddle] = 0x0080e406;  // sd ra, 8(sp); addi s0, sp, 64
+  put_frame(kSp + 0x300, 0, kRetFromFork + 8);
+  all.put(Reg::ra, 0);
+  trace = run(Start{Means::registers, all, true, true});
+  EXPECT_THAT(addresses(trace), ElementsAre(kEntry, kMiddle + 0x20, kRetFromFork + 8));
+}
+
 TEST_F(RiscvFrames, Damage) {
   put_frame(kSp + 0x20, kSp + 0x20, kMiddle + 8);
   EXPECT_THAT(run(kInner + 8, kSp, kSp + 0x20).fault, HasSubstr("leads back to"));

@@ -51,11 +51,22 @@ std::optional<FrameStep> Frames::record_at(VirtAddr at, const StackReader& reade
   return FrameStep{FrameStep::Kind::call, VirtAddr{*address}, VirtAddr{*fp}, at + kWord, at, at + kRecord};
 }
 
+// A CPU that stands in an entry may not have saved them yet. Those of user mode are at the top of the stack,
+// and others are where the stack pointer among them was.
+bool Frames::has_saved(const FramePosition& position, const StackReader& reader) const {
+  if (!position.is_interrupted) return true;
+  const VirtAddr end = position.lowest + facts_.saved_size;
+  Failure ignored;
+  const auto sp = reader.word(position.ip, position.lowest + static_cast<uint64_t>(Reg::sp) * kWord, ignored);
+  const Stack* const stack = reader.stack_of(position.lowest);
+  return sp == end.value || (stack != nullptr && stack->end == end);
+}
+
 // walk_stackframe() of arch/riscv/kernel/stacktrace.c. The entry's callee has its frame right below what was
 // saved.
 std::optional<FrameStep> Frames::step(const FramePosition& position, const StackReader& reader,
                                       Failure& failure) const {
-  if (holds(facts_.entries, position.lookup_address())) {
+  if (holds(facts_.entries, position.lookup_address()) && has_saved(position, reader)) {
     const VirtAddr first = position.lowest;
     FrameStep step{FrameStep::Kind::registers, {}, {}, first, first, first + facts_.saved_size};
     step.registers = first;

@@ -31,6 +31,8 @@ class Frames final : public FrameFormat {
   std::optional<FrameStep> record_at(VirtAddr at, const StackReader& reader) const override;
 
  private:
+  bool has_saved(const FramePosition& position, const StackReader& reader) const;
+
   FrameFacts facts_;
 };
 
