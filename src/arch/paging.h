@@ -65,8 +65,12 @@ struct Paging {
   /// By level: an entry maps 1 << shift bytes. What follows the top level is the size of the address space.
   std::array<uint8_t, kMostLevels + 2> shifts{};
   uint64_t mask = 0;  ///< bits that memory encryption sets in entries, which are no part of an address
+  /// Upper bits of an index into the top table that are as those above them: its addresses have so many bits
+  /// less than the table is for.
+  uint8_t unused_bits = 0;
 
-  unsigned address_bits() const { return shifts[levels + 1]; }
+  unsigned table_bits() const { return shifts[levels + 1]; }
+  unsigned address_bits() const { return table_bits() - unused_bits; }
   unsigned page_shift() const { return shifts[1]; }
   /// Bytes that one entry of `level` maps.
   uint64_t entry_size(unsigned level) const { return uint64_t{1} << shifts[level]; }

@@ -49,7 +49,7 @@ class LeafScan {
 
   void run(PhysAddr root, const Visit& visit) {
     if (range_.first > range_.last) return;
-    const unsigned bits = paging_.address_bits();
+    const unsigned bits = paging_.table_bits();
     scan({EntryKind::table, root}, paging_.levels,
          VirtAddr{bits >= 64 ? 0 : range_.first.value >> bits << bits}, visit);
   }

@@ -81,6 +81,11 @@ Finding memory_map_base_of_segments(Machine& machine);
 /// Whether the struct pages of frames of RAM are mapped there: those in the middle of a range. Where their
 /// page tables are not in the image there is no answer.
 std::optional<bool> memory_map_holds(Machine& machine, uint64_t base);
+/// The page size where no kernel of the architecture has another than 4 KiB.
+void add_only_page_size(ArchProbes& all);
+/// How many memory sections all addressable memory has: LENGTH(mem_section) is the number of their roots
+/// (NR_SECTION_ROOTS). Nothing where the note does not tell.
+std::optional<uint64_t> noted_sections(Machine& machine);
 /// Bytes of a memory map of all addressable memory.
 uint64_t memory_map_bytes(Machine& machine);
 /// Physical addresses to try a direct map with: in the largest ranges of RAM.

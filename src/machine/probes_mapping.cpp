@@ -20,6 +20,16 @@ Finding page_size_of_note(Machine& machine) {
   return found(*value, "PAGESIZE");
 }
 
+constexpr uint64_t kOnlyPageSize = 4096;
+
+Finding page_size_of_documents(Machine& machine) {
+  return found(kOnlyPageSize, fmt::format("{} has base pages of 4 KiB only", machine.architecture().name));
+}
+
+std::optional<bool> check_only_page_size(Machine& /*machine*/, const FactValue& value) {
+  return value == FactValue(kOnlyPageSize);
+}
+
 // --- where the kernel image is ---
 
 FactId image_fact(Machine& machine) {
@@ -215,6 +225,11 @@ void add_mapping_probes(ArchProbes& all, const Architecture& architecture) {
   all.probes.insert(all.probes.end(), probes.begin(), probes.end());
   all.checks.push_back({image, check_image_fact});
   all.checks.push_back({FactId::root_page_table, check_root});
+}
+
+void add_only_page_size(ArchProbes& all) {
+  all.probes.push_back({FactId::page_size, Source::documented, true, page_size_of_documents});
+  all.checks.push_back({FactId::page_size, check_only_page_size});
 }
 
 void put_documents_last(ArchProbes& all) {

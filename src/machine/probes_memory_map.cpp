@@ -52,17 +52,12 @@ Finding section_bits_of_note(Machine& machine) {
 Finding physmem_bits_of_note(Machine& machine) {
   return number_from(machine.note().number("MAX_PHYSMEM_BITS"), "NUMBER(MAX_PHYSMEM_BITS)");
 }
-// As many roots as it takes to describe all addressable memory: LENGTH(mem_section) = NR_SECTION_ROOTS.
 Finding physmem_bits_of_length(Machine& machine) {
-  const uint64_t page = machine.need_number(FactId::page_size);
-  const auto roots = machine.note().length("mem_section");
-  const auto size = machine.note().size("mem_section");
-  if (!roots || !size || *size == 0 || *size > page)
-    return unavailable("VMCOREINFO has no LENGTH(mem_section) or SIZE(mem_section)");
-  const uint64_t sections = *roots * (page / *size);
-  if (!std::has_single_bit(sections)) return unavailable("LENGTH(mem_section) is no power of two");
+  const auto sections = noted_sections(machine);
+  if (!sections) return unavailable("VMCOREINFO has no LENGTH(mem_section) or SIZE(mem_section)");
+  if (!std::has_single_bit(*sections)) return unavailable("LENGTH(mem_section) is no power of two");
   return found(
-      static_cast<uint64_t>(std::countr_zero(sections)) + machine.need_number(FactId::section_size_bits),
+      static_cast<uint64_t>(std::countr_zero(*sections)) + machine.need_number(FactId::section_size_bits),
       "LENGTH(mem_section)");
 }
 std::optional<bool> in_bits_range(uint64_t least, uint64_t most, const FactValue& value) {
@@ -157,6 +152,14 @@ Finding vmalloc_of_largest_segment(Machine& machine) {
     if (segment.vaddr && !segment.paddr && (!largest || segment.size > largest->size)) largest = segment;
   if (!largest) return unavailable("no segment of the vmalloc area (only /proc/kcore has one)");
   return sized_range(*largest->vaddr, largest->size, "/proc/kcore's vmalloc segment");
+}
+
+std::optional<uint64_t> noted_sections(Machine& machine) {
+  const uint64_t page = machine.need_number(FactId::page_size);
+  const auto roots = machine.note().length("mem_section");
+  const auto size = machine.note().size("mem_section");
+  if (!roots || !size || *size == 0 || *size > page) return std::nullopt;
+  return *roots * (page / *size);
 }
 
 Finding distance_of_mem_section(Machine& machine) {

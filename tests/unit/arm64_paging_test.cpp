@@ -74,6 +74,20 @@ TEST(Arm64Paging, MapsTheUpperAddressesOnly) {
     EXPECT_FALSE(paging.is_canonical(VirtAddr{bad})) << std::hex << bad;
 }
 
+TEST(Arm64Paging, KeepsTheTablesOf52BitsWherePagesHave64KiB) {
+  const Paging paging = *make_paging(65536, 48, 52);
+  EXPECT_EQ(paging.levels, 3U);
+  EXPECT_EQ(paging.address_bits(), 48U);
+  EXPECT_EQ(paging.entries(3), 1024U);
+  // The addresses of 48 bits are in the last 64 entries.
+  EXPECT_EQ(paging.index_at(VirtAddr{0xffff'0000'0000'0000}, 3), 960U);
+  EXPECT_EQ(paging.index_at(VirtAddr{UINT64_MAX}, 3), 1023U);
+  EXPECT_FALSE(paging.is_canonical(VirtAddr{0xfff0'0000'0000'0000}));
+  EXPECT_EQ(make_paging(65536, 48)->entries(3), 64U);
+  // With pages of 4 KiB the top level goes.
+  EXPECT_EQ(make_paging(4096, 48, 52)->levels, 4U);
+}
+
 TEST(Arm64Paging, StripsTagsAndNothingElse) {
   const Paging paging = *make_paging(4096, 48);
   EXPECT_EQ(paging.strip(VirtAddr{0xf4ff'0000'1234'5678}), VirtAddr{0xffff'0000'1234'5678});

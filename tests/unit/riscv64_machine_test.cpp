@@ -169,6 +169,7 @@ TEST(Riscv64Machine, BelievesNoLie) {
   };
   for (const Lie& lie :
        {Lie{"NUMBER(VA_BITS)", "57", FactId::va_bits_actual, Source::page_tables},
+        Lie{"PAGESIZE", "65536", FactId::page_size, Source::documented},
         Lie{"NUMBER(VA_BITS)", "47", FactId::va_bits_actual, Source::page_tables},
         Lie{"NUMBER(PAGE_OFFSET)", "0xffffaf8000200000", FactId::page_offset, Source::mem_section},
         Lie{"NUMBER(va_kernel_pa_offset)", "0xfffffffeffe00000", FactId::va_kernel_pa_offset,

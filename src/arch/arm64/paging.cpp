@@ -70,13 +70,21 @@ VirtAddr strip(VirtAddr pointer, const Paging& paging) {
   return {may_be_tagged ? pointer.value | 0xffULL << kTagShift : pointer.value};
 }
 
-std::optional<Paging> make_paging(uint64_t page_size, uint64_t va_bits) {
+std::optional<Paging> make_paging(uint64_t page_size, uint64_t va_bits, uint64_t built_bits) {
   constexpr uint64_t kLeastBits = 36;
   constexpr uint64_t kMostBits = 52;
+  constexpr uint64_t kBitsOfEveryCpu = 48;
   if (va_bits < kLeastBits || va_bits > kMostBits || !std::has_single_bit(page_size)) return std::nullopt;
   const auto shift = static_cast<unsigned>(std::countr_zero(page_size));
   if (shift < kShift4K || shift > kShift64K || shift % 2 != 0) return std::nullopt;
-  return regular_paging(kFormat, shift, static_cast<unsigned>(va_bits));
+  auto paging = regular_paging(kFormat, shift, static_cast<unsigned>(va_bits));
+  // With pages of 64 KiB a kernel for 52 bits keeps its tables on a CPU that has 48, which then starts within
+  // the top one (TTBR1_BADDR_4852_OFFSET; e842dfb5a2d3, 5.0). With others the top level goes.
+  if (shift == kShift64K && va_bits == kBitsOfEveryCpu && built_bits == kMostBits) {
+    paging->shifts.at(paging->levels + 1) = kMostBits;
+    paging->unused_bits = kMostBits - kBitsOfEveryCpu;
+  }
+  return paging;
 }
 
 }  // namespace kvista::arch::arm64

@@ -20,7 +20,11 @@ VirtAddr strip(VirtAddr pointer, const Paging& paging);
 inline constexpr PagingFormat kFormat{"arm64",      Half::upper,    ByteOrder::little,
                                       decode_entry, describe_flags, strip};
 
-/// Pages of 4, 16 or 64 KiB, and 36 to 52 bits of address. Nothing for what the architecture has not.
-std::optional<Paging> make_paging(uint64_t page_size, uint64_t va_bits);
+/// Pages of 4, 16 or 64 KiB, and 36 to 52 bits of address, of which the kernel was built for `built_bits`.
+/// Nothing for what the architecture has not.
+std::optional<Paging> make_paging(uint64_t page_size, uint64_t va_bits, uint64_t built_bits);
+inline std::optional<Paging> make_paging(uint64_t page_size, uint64_t va_bits) {
+  return make_paging(page_size, va_bits, va_bits);
+}
 
 }  // namespace kvista::arch::arm64

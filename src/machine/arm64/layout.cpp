@@ -119,6 +119,17 @@ std::optional<bool> check_vmemmap(Machine& machine, const FactValue& value) {
 
 // --- the memory map's geometry ---
 
+// No two of the sizes that there were (asm/sparsemem.h) fit one number of roots: with PA_BITS of 48 and 52
+// they give different numbers of sections.
+Finding section_bits_of_length(Machine& machine) {
+  const auto sections = noted_sections(machine);
+  if (!sections) return unavailable("VMCOREINFO has no sensible LENGTH(mem_section)");
+  for (const uint64_t bits : {arch::arm64::kOldSectionSizeBits, 27U, 29U})
+    for (const uint64_t physical : {48U, 52U})
+      if (*sections == uint64_t{1} << (physical - bits)) return found(bits, "LENGTH(mem_section)");
+  return unavailable("LENGTH(mem_section) fits no size that sections had");
+}
+
 Finding section_bits_of_arch(Machine& /*machine*/) {
   return found(uint64_t{arch::arm64::kOldSectionSizeBits},
                "asm/sparsemem.h before 5.12; the note has it since 5.13");
@@ -138,6 +149,7 @@ void add_layout_probes(ArchProbes& all) {
       Probe{FactId::vmemmap, Source::mem_section, true, vmemmap_of_mem_section},
       Probe{FactId::modules, Source::kallsyms, true, modules_of_kallsyms},
       Probe{FactId::modules, Source::note, false, modules_of_note},
+      Probe{FactId::section_size_bits, Source::mem_section, true, section_bits_of_length},
       Probe{FactId::section_size_bits, Source::documented, false, section_bits_of_arch},
   };
   all.probes.insert(all.probes.end(), kProbes.begin(), kProbes.end());

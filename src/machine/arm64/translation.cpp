@@ -49,6 +49,11 @@ std::optional<bool> check_page_size(Machine& machine, const FactValue& value) {
 
 // --- va_bits, va_bits_actual, page_table_levels ---
 
+// Nothing where these make no sense.
+std::optional<arch::Paging> shape_of(Machine& machine, uint64_t page_size, uint64_t bits) {
+  return arch::arm64::make_paging(page_size, bits, machine.number(FactId::va_bits).value_or(bits));
+}
+
 Finding va_bits_of_note(Machine& machine) {
   return number_of_note(machine, "VA_BITS");
 }
@@ -72,7 +77,7 @@ Finding actual_of_page_tables(Machine& machine) {
   const uint64_t page_size = machine.need_number(FactId::page_size);
   std::vector<uint64_t> holds;
   for (const uint64_t bits : kAddressBits)
-    if (const auto paging = arch::arm64::make_paging(page_size, bits))
+    if (const auto paging = shape_of(machine, page_size, bits))
       if (walk_holds(machine, root, *paging) == true) holds.push_back(bits);
   if (holds.empty()) return unavailable("no walk leads to init_uts_ns");
   if (holds.size() > 1)
@@ -93,14 +98,14 @@ std::optional<bool> check_actual(Machine& machine, const FactValue& value) {
   const auto root = machine.number(FactId::root_page_table);
   const auto page_size = machine.number(FactId::page_size);
   if (!root || !page_size) return std::nullopt;
-  const auto paging = arch::arm64::make_paging(*page_size, std::get<uint64_t>(value));
+  const auto paging = shape_of(machine, *page_size, std::get<uint64_t>(value));
   if (!paging) return false;
   return walk_holds(machine, PhysAddr{*root}, *paging);
 }
 
 Finding levels_of_bits(Machine& machine) {
-  const auto paging = arch::arm64::make_paging(machine.need_number(FactId::page_size),
-                                               machine.need_number(FactId::va_bits_actual));
+  const auto paging =
+      shape_of(machine, machine.need_number(FactId::page_size), machine.need_number(FactId::va_bits_actual));
   if (!paging) return unavailable("page_size or va_bits_actual makes no sense");
   return found(uint64_t{paging->levels}, "page_size and va_bits_actual");
 }
@@ -218,20 +223,21 @@ bool is_of_image(const vmcoreinfo::VmcoreInfo& note, VirtAddr address) {
   return address.value - start < arch::arm64::kMostImage;
 }
 
+// Of all sizes, because the note can be wrong; its own first.
 std::vector<arch::Paging> possible_pagings(const vmcoreinfo::VmcoreInfo& note) {
   std::vector<arch::Paging> all;
   const auto noted = note.decimal("PAGESIZE");
-  for (const uint64_t size : kPageSizes)
-    for (const uint64_t bits : kAddressBits)
-      if (const auto paging = arch::arm64::make_paging(size, bits); paging && (!noted || *noted == size))
-        all.push_back(*paging);
+  for (const bool is_noted : {true, false})
+    for (const uint64_t size : kPageSizes)
+      for (const uint64_t bits : kAddressBits)
+        if ((noted == size) == is_noted) all.push_back(*arch::arm64::make_paging(size, bits));
   return all;
 }
 
 arch::Paging paging(Machine& machine) {
   const uint64_t page_size = machine.need_number(FactId::page_size);
   const uint64_t bits = machine.need_number(FactId::va_bits_actual);
-  const auto paging = arch::arm64::make_paging(page_size, bits);
+  const auto paging = shape_of(machine, page_size, bits);
   if (!paging)  // --set can say anything
     throw Unsupported(
         fmt::format("page_size is {} and va_bits_actual is {}: arm64 has pages of 4, 16 and 64 KiB "

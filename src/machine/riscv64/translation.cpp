@@ -201,6 +201,7 @@ arch::Paging paging(Machine& machine) {
 }
 
 void add_translation_probes(ArchProbes& all) {
+  add_only_page_size(all);
   static constexpr std::array kProbes = {
       Probe{FactId::root_page_table, Source::note, true, root_of_satp},
       Probe{FactId::va_bits_actual, Source::note, true, bits_of_note},

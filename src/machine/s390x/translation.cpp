@@ -94,6 +94,7 @@ arch::Paging paging(Machine& machine) {
 }
 
 void add_translation_probes(ArchProbes& all) {
+  add_only_page_size(all);
   static constexpr std::array kProbes = {
       Probe{FactId::kimage_voffset, Source::memory, true, image_offset_of_os_info},
       Probe{FactId::page_table_levels, Source::page_tables, true, levels_of_page_tables},

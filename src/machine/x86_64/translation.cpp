@@ -17,16 +17,6 @@ namespace x86 = arch::x86_64;
 constexpr uint64_t kGiB = uint64_t{1} << 30;
 constexpr std::array kLevels = {5U, 4U};
 
-// --- page_size ---
-
-Finding page_size_of_arch(Machine& /*machine*/) {
-  return found(x86::kPageSize, "x86_64 has base pages of 4 KiB only");
-}
-
-std::optional<bool> check_page_size(Machine& /*machine*/, const FactValue& value) {
-  return value == FactValue(x86::kPageSize);
-}
-
 // --- page tables: levels, encryption mask ---
 
 Finding number_of_note(Machine& machine, std::string_view name) {
@@ -180,8 +170,8 @@ std::vector<uint64_t> possible_masks(const vmcoreinfo::VmcoreInfo& note) {
 }
 
 void add_translation_probes(ArchProbes& all) {
+  add_only_page_size(all);
   static constexpr std::array kProbes = {
-      Probe{FactId::page_size, Source::documented, true, page_size_of_arch},
       Probe{FactId::page_table_levels, Source::note, true, levels_of_note},
       Probe{FactId::page_table_levels, Source::page_tables, true, levels_of_page_tables},
       Probe{FactId::page_table_levels, Source::kallsyms, true, levels_of_kallsyms},
@@ -196,7 +186,6 @@ void add_translation_probes(ArchProbes& all) {
       Probe{FactId::page_offset, Source::documented, false, page_offset_of_documents},
   };
   static constexpr std::array kChecks = {
-      Check{FactId::page_size, check_page_size},
       Check{FactId::page_table_levels, check_levels},
       Check{FactId::sme_mask, check_sme},
       Check{FactId::page_offset, check_page_offset},
