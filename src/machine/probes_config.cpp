@@ -22,7 +22,8 @@ constexpr std::array kArchitectures = {
 Finding arch_of_config(Machine& machine) {
   const decode::ConfigText& config = config_text(machine);
   for (const ConfiguredArchitecture& one : kArchitectures)
-    if (config.is_on(one.option)) return decided(machine, std::string(one.name), fmt::format("CONFIG_{}=y", one.option));
+    if (config.is_on(one.option))
+      return decided(machine, std::string(one.name), fmt::format("CONFIG_{}=y", one.option));
   return unavailable("no line says for which architecture it is");
 }
 
