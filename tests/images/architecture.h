@@ -17,6 +17,11 @@ namespace kvista::test {
 struct Description;
 class Kernel;
 
+inline constexpr uint64_t kMiB = uint64_t{1} << 20;
+inline constexpr uint64_t kGiB = uint64_t{1} << 30;
+/// How far into RAM the image is loaded, where RAM does not start at 0.
+inline constexpr uint64_t kLoadedInto = 32 * kMiB;
+
 /// Where one kernel has things.
 struct KernelAddresses {
   uint64_t text = 0;                   ///< _text

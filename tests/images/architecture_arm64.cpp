@@ -6,9 +6,6 @@
 namespace kvista::test {
 namespace {
 
-constexpr uint64_t kMiB = uint64_t{1} << 20;
-constexpr uint64_t kGiB = uint64_t{1} << 30;
-constexpr uint64_t kLoadedInto = 32 * kMiB;  // of RAM
 constexpr unsigned kShift16K = 14;
 constexpr unsigned kShift64K = 16;
 constexpr unsigned kMostBitsOfEveryCpu = 48;

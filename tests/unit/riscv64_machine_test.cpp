@@ -5,9 +5,9 @@
 
 #include <map>
 
-#include "arch/riscv64/paging.h"
 #include "image/elf_image.h"
 #include "images/memory.h"
+#include "images/page_tables.h"
 #include "machine/machine.h"
 #include "unit/bytes.h"
 #include "unit/memory_file.h"
@@ -30,7 +30,10 @@ constexpr uint64_t kRoots = kRam + 14 * kMiB;  // of mem_section
 // A kernel with so many bits of address.
 class Kernel {
  public:
-  explicit Kernel(uint64_t bits) : bits_(bits), paging_(*arch::riscv64::make_paging(bits)) {
+  explicit Kernel(uint64_t bits)
+      : bits_(bits),
+        tables_(memory_, kRoot - kOffset, test::kRiscv64Entries, {12, static_cast<unsigned>(bits)},
+                [this] { return end_ += 0x1000; }) {
     for (uint64_t at = 0; at < kImageSize; at += 2 * kMiB) map(kStart + at, kLoaded + at);
     for (uint64_t at = 0; at < kRamSize; at += 2 * kMiB) map(page_offset() + at, kRam + at);
     const std::map<uint64_t, const char*> uts = {
@@ -78,21 +81,15 @@ class Kernel {
   }
 
  private:
-  // By a page of 2 MiB.
   void map(uint64_t virt, uint64_t phys) {
-    uint64_t table = kRoot - kOffset;
-    for (unsigned level = paging_.levels; level > 2; --level) {
-      const uint64_t place = table + uint64_t{paging_.index_at(VirtAddr{virt}, level)} * 8;
-      if (memory_.get64(place) == 0) memory_.put64(place, (end_ += 0x1000) >> 12 << 10 | 1);
-      table = memory_.get64(place) >> 10 << 12;
-    }
-    memory_.put64(table + uint64_t{paging_.index_at(VirtAddr{virt}, 2)} * 8, phys >> 12 << 10 | 0xe7);
+    constexpr unsigned kTwoMiB = 2;
+    tables_.map_page(virt, phys, kTwoMiB);
   }
 
   uint64_t bits_;
-  arch::Paging paging_;
   test::PhysicalMemory memory_;
   uint64_t end_ = kRoot - kOffset;
+  test::PageTables tables_;
   std::map<std::string, std::string> note_;
 };
 
