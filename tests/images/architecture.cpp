@@ -5,7 +5,7 @@
 namespace kvista::test {
 
 const Architecture* find_architecture(std::string_view name) {
-  for (const Architecture* one : {&kX86_64, &kArm64, &kRiscv64})
+  for (const Architecture* one : {&kX86, &kArm64, &kRiscv64})
     if (one->name == name) return one;
   return nullptr;
 }

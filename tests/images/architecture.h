@@ -58,7 +58,7 @@ struct Architecture {
   /// The right values of the facts that others have not, or find elsewhere.
   Facts (*facts)(const Kernel& kernel);
 };
-extern const Architecture kX86_64;
+extern const Architecture kX86;
 extern const Architecture kArm64;
 extern const Architecture kRiscv64;
 /// Null where there is none of that name.

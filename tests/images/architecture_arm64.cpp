@@ -63,7 +63,7 @@ void place_before_5_4(const Description& description, KernelAddresses& at) {
   at.page_offset = first(machine.va_bits - 1);
   const uint64_t pages = uint64_t{1} << (machine.va_bits - 1 - machine.page_shift);
   at.memory_map = {at.page_offset - pages * description.page_struct_size, at.page_offset};
-  at.vmalloc = {at.modules.end, at.memory_map.start - kGiB - 64 * 1024};
+  at.vmalloc = {at.modules.end, at.memory_map.start - kGiB - uint64_t{64} * 1024};
 }
 
 KernelAddresses addresses(const Description& description) {

@@ -69,7 +69,7 @@ Facts facts(const Kernel& kernel) {
 
 }  // namespace
 
-const Architecture kX86_64{
+const Architecture kX86{
     "x86_64", "x86_64",  62,        "init_top_pgt", &kX86Entries, {{0x0, 0x9f000}, {0x100000, 0x4000000}},
     shape,    addresses, variables, note,           facts};
 

@@ -25,7 +25,7 @@ class DescriptionError : public std::runtime_error {
 };
 
 struct MachineLine {
-  const Architecture* architecture = &kX86_64;
+  const Architecture* architecture = &kX86;
   unsigned levels = 5;                  ///< of x86_64's page tables
   unsigned page_shift = 12;             ///< log2 of the page size
   unsigned va_bits = 48;                ///< of an address, as others than x86_64 were built ...

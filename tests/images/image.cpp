@@ -158,7 +158,7 @@ class Segments {
 
   // In the order of the kernel's list: vsyscall page, text, vmalloc, modules, RAM.
   void add_kcore() {
-    if (kernel_.description().machine.architecture != &kX86_64)
+    if (kernel_.description().machine.architecture != &kX86)
       throw DescriptionError("segments kcore: only of x86_64");
     if (line_.vsyscall) add_virtual(kVsyscall, kPage);
     if (line_.text) add_text();

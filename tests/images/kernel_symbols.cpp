@@ -41,7 +41,7 @@ std::vector<Symbol> Kernel::kallsyms_symbols() const {
 SymbolEncoding Kernel::symbol_encoding() const {
   const SymbolEncoding usual = layout().encoding;
   const bool is_percpu = usual == SymbolEncoding::base_relative_percpu;
-  const bool has_percpu = description_.machine.architecture == &kX86_64;
+  const bool has_percpu = description_.machine.architecture == &kX86;
   return description_.symbols.encoding.value_or(is_percpu && !has_percpu ? SymbolEncoding::base_relative
                                                                          : usual);
 }

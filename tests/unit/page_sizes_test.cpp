@@ -24,8 +24,8 @@ struct Machine {
   uint64_t ram;
   const char* more = "";
 };
-void PrintTo(const Machine& machine, std::ostream* out) {
-  *out << machine.line;
+std::ostream& operator<<(std::ostream& out, const Machine& machine) {
+  return out << machine.line;
 }
 
 // Notes of kernels before 5.4 do not say how large memory sections are.
