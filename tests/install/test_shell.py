@@ -70,21 +70,25 @@ class Terminal:
         """Types it."""
         os.write(self.terminal, text.encode())
 
-    def press_until_prompt(self):
-        """Ctrl-C, again where it came between two processes: dash, for one, loses it while it forks."""
+    def press_until(self, key, text):
+        """Presses a key until a text is shown: one that comes at a bad moment is lost."""
         for _ in range(PATIENCE):
-            self.type("\x03")
+            self.type(key)
             try:
                 until = time.monotonic() + 1
-                while PROMPT not in self.seen:
+                while text not in self.seen:
                     if not self.read_some(until):
-                        self.fail("ended by Ctrl-C")
+                        self.fail(f"ended by {key!r}")
                 break
             except TimeoutError:
                 pass
         else:
-            self.fail("was not interrupted")
-        self.seen = self.seen.split(PROMPT, 1)[1]
+            self.fail(f"did not answer {key!r} with {text!r}")
+        self.seen = self.seen.split(text, 1)[1]
+
+    def press_until_prompt(self):
+        """Ctrl-C, which can come between two processes: dash, for one, loses it while it forks."""
+        self.press_until("\x03", PROMPT)
 
     def ask(self, line, answer):
         """Types a line, and waits for the answer and the next prompt."""
@@ -192,9 +196,8 @@ def page(shell):
     shell.wait("mem-usage")  # the first page
     shell.type(" ")
     shell.wait("In the shell itself:")
-    shell.type("\x03")  # ends neither less nor the shell
-    shell.type("G")
-    shell.wait("(END)")
+    shell.type("\x03")  # ends neither less nor the shell; less forgets what is typed with it
+    shell.press_until("G", "(END)")
     shell.type("q")
     shell.wait(PROMPT)
     shell.ask("p 30+3", "33\r\n")
