@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import guest
 import kvista
 import lab
 import live
@@ -74,11 +75,12 @@ def main() -> int:
     parser.add_argument("--kvista", type=Path, required=True, help="kvista for this host")
     parser.add_argument("--static", type=Path, required=True, help="kvista for the guest")
     parser.add_argument("--suite", choices=lab.SUITES, required=True)
+    parser.add_argument("--variant", choices=guest.VARIANTS, default="kaslr")
     arguments = parser.parse_args()
     trial = Trial()
     with tempfile.TemporaryDirectory(prefix="kvista-live-") as folder:
         into = Path(folder)
-        live.run(arguments.suite, "kaslr", arguments.static, into, COMMANDS)
+        live.run(arguments.suite, arguments.variant, arguments.static, into, COMMANDS)
         trial.step("saved while it ran", lambda: check_dump(into))
         (into / "before").symlink_to(into)
         (into / "tasks").write_bytes((into / "live" / "tasks.stdout").read_bytes())
