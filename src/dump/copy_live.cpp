@@ -13,9 +13,9 @@ class DirectMap {
   explicit DirectMap(const DumpPlan& plan) : plan_(plan), start_(plan.identity().direct_map) {}
 
   bool holds(PhysAddr address) {
-    if (start_ == 0) return true;  // not known
+    if (!start_) return true;  // not known
     if (address >= last_.start && address < last_.end()) return true;
-    const auto mapping = plan_.space().translate(VirtAddr{start_ + address.value});
+    const auto mapping = plan_.space().translate(VirtAddr{*start_ + address.value});
     if (!mapping || mapping->phys != address) return false;
     last_ = {mapping->phys, mapping->size};
     return true;
@@ -23,7 +23,7 @@ class DirectMap {
 
  private:
   const DumpPlan& plan_;
-  uint64_t start_;
+  std::optional<uint64_t> start_;
   PhysRange last_;  // mapped
 };
 

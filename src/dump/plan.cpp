@@ -46,6 +46,18 @@ unsigned page_shift_of_any(Machine& machine) {
   return machine.number(FactId::page_size) ? pages::page_shift_of(machine) : kLeastPageShift;
 }
 
+// Where the direct map has physical address 0: it starts with another one where the kernel has phys_offset.
+std::optional<uint64_t> direct_map_of(Machine& machine) {
+  auto start = machine.number(FactId::page_offset);
+  const auto facts = machine.facts();
+  const bool has_offset = std::any_of(facts.begin(), facts.end(), [](const machine::FactInfo& info) {
+    return info.id == FactId::phys_offset;
+  });
+  if (!start || !has_offset) return start;
+  const auto offset = machine.number(FactId::phys_offset);
+  return offset ? std::optional(*start - *offset) : std::nullopt;
+}
+
 // A kdump header has them once more: what is erased in memory does not stand there either.
 std::array<std::string, 6> header_fields(const machine::Utsname& uts, const ErasedRanges& erased) {
   std::array<std::string, 6> fields = uts.fields;
@@ -110,7 +122,7 @@ KernelIdentity DumpPlan::identity() const {
   KernelIdentity identity;
   session_.with_machine([&](Machine& machine) {
     identity.phys_base = machine.number(FactId::phys_base).value_or(0);
-    identity.direct_map = machine.number(FactId::page_offset).value_or(0);
+    identity.direct_map = direct_map_of(machine);
     identity.cpus = notes_.cpus();
     if (identity.cpus == 0) identity.cpus = static_cast<uint32_t>(machine.number(FactId::cpus).value_or(1));
     const auto offset = machine.image_offset();

@@ -24,7 +24,7 @@ namespace kvista::dump {
 /// What the headers of a dump say of the kernel; 0 or empty where it is not known.
 struct KernelIdentity {
   uint64_t phys_base = 0;
-  uint64_t direct_map = 0;  ///< where physical address 0 is mapped
+  std::optional<uint64_t> direct_map;  ///< where physical address 0 is mapped, or would be
   uint32_t cpus = 0;
   std::array<std::string, 6> utsname;  ///< as image::KdumpHeader has it
 };

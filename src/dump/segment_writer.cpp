@@ -148,7 +148,7 @@ image::ProgramHeader SegmentWriter::header_of(const Segment& segment) const {
   const uint64_t start = phys_of(segment.first, layout_.page_shift).value;
   return {image::kPtLoad,
           segment.offset,
-          layout_.direct_map == 0 ? 0 : layout_.direct_map + start,
+          layout_.direct_map ? *layout_.direct_map + start : 0,
           start,
           segment.in_file << layout_.page_shift,
           (segment.in_file + segment.behind) << layout_.page_shift};

@@ -28,7 +28,7 @@ class SegmentWriter {
     unsigned page_shift = 0;
     ByteOrder order = ByteOrder::little;
     unsigned word_size = 8;
-    uint64_t direct_map = 0;  ///< where physical address 0 is mapped; 0: not known
+    std::optional<uint64_t> direct_map;  ///< where physical address 0 is mapped, or would be, if known
   };
   /// `tell(segments, missing)` is to make the file say how many segments, and entries of the table, it has.
   using Tell = std::function<void(uint64_t segments, uint64_t missing)>;

@@ -113,6 +113,25 @@ TEST_P(PageSizes, DumpsHoldThePagesThatTheyShould) {
     }
 }
 
+// Segments say where the direct map has their memory, as those of the kernel's own core files do.
+TEST_P(PageSizes, SegmentsOfElfFilesAreOfTheDirectMap) {
+  DumpRequest wanted = request(31);
+  wanted.format = Format::elf;
+  wanted.codec.reset();
+  dump(wanted);
+  machine::Machine machine(image::open_image(wanted.outputs.front()), machine::Options{});
+  auto space = machine.kernel_space();
+  size_t compared = 0;
+  for (const image::Segment& segment : machine.image().segments()) {
+    ASSERT_TRUE(segment.vaddr && segment.paddr);
+    const auto mapping = space.translate(*segment.vaddr);
+    if (!mapping) continue;  // not all of it is mapped in these kernels
+    EXPECT_EQ(mapping->phys, *segment.paddr);
+    ++compared;
+  }
+  EXPECT_GE(compared, 3U);
+}
+
 TEST_P(PageSizes, BlocksOfKdumpFilesArePages) {
   const DumpRequest wanted = request(31);
   dump(wanted);
