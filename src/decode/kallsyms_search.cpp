@@ -1,6 +1,7 @@
 #include "decode/kallsyms_search.h"
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "base/parallel.h"
@@ -86,6 +87,7 @@ std::optional<VirtAddr> find_token_table(const VirtReader& read, VirtAddr image,
 // Markers: the offset of each 256th name, from 0 up. They were words until 4.20, and are 4 bytes wide since.
 struct Markers {
   VirtAddr at;
+  unsigned width;
   std::vector<uint64_t> values;
 };
 
@@ -107,7 +109,7 @@ std::optional<Markers> find_markers(const VirtReader& read, VirtAddr token_table
     values.push_back(value);
     if (value != 0) continue;
     std::reverse(values.begin(), values.end());
-    return values.size() > 1 ? std::optional(Markers{at, values}) : std::nullopt;
+    return values.size() > 1 ? std::optional(Markers{at, width, values}) : std::nullopt;
   }
   return std::nullopt;
 }
@@ -120,6 +122,21 @@ bool names_fit(std::span<const std::byte> names, uint64_t second_marker) {
   return at == second_marker;
 }
 
+// kallsyms_num_syms was a word until 4.20, too, and is 4 bytes and padding since: what follows it is aligned.
+// In a word of big-endian machines its 4 bytes are the last.
+struct Count {
+  VirtAddr at;
+  uint64_t value;
+};
+
+Count count_before(VirtAddr names, const std::byte* bytes, unsigned width, ByteOrder order) {
+  const VirtAddr start = names - kAlignment;
+  const auto word = load<uint64_t>(bytes, order);
+  if (order == ByteOrder::little) return {start, word};
+  constexpr int kHalf = 32;
+  return width == 4 ? Count{start, std::rotl(word, kHalf)} : Count{start + 4, word};
+}
+
 // The names end before the markers, after the last of these; before the names stands their number, which the
 // number of markers bounds.
 std::optional<KallsymsTables> find_names(const VirtReader& read, VirtAddr image, const Markers& markers,
@@ -130,17 +147,18 @@ std::optional<KallsymsTables> find_names(const VirtReader& read, VirtAddr image,
   const uint64_t most = before.size();
   for (uint64_t back = align_up(last + 1); back + kAlignment <= most; back += kAlignment) {
     const uint64_t names = most - back;
-    const auto count = load<uint64_t>(&before[names - kAlignment], order);
+    const auto [count_at, count] =
+        count_before(markers.at - back, &before[names - kAlignment], markers.width, order);
     if (count <= (markers.values.size() - 1) * kNamesPerMarker ||
         count > markers.values.size() * kNamesPerMarker)
       continue;
     if (!names_fit(std::span(before).subspan(names), markers.values[1])) continue;
     KallsymsTables tables;
     tables.names = markers.at - back;
-    tables.num_syms = tables.names - kAlignment;
-    tables.relative_base = tables.num_syms - kAlignment;
+    tables.num_syms = count_at;
+    tables.relative_base = tables.names - 2 * kAlignment;
     tables.offsets = *tables.relative_base - align_up(count * sizeof(uint32_t));
-    tables.addresses = tables.num_syms - count * sizeof(uint64_t);
+    tables.addresses = tables.names - kAlignment - count * sizeof(uint64_t);
     return tables;
   }
   return std::nullopt;

@@ -22,6 +22,7 @@ struct Shape {
   bool absolute = false;
   size_t before = 4096;  // of other data
   size_t symbols = kSymbols;
+  ByteOrder order = ByteOrder::little;
 };
 
 std::string name_of(size_t i) {
@@ -72,11 +73,15 @@ void add_tokens(ByteWriter& out) {
 
 // A kernel image with tables in the order that scripts/kallsyms.c wrote them in until 6.1.
 Bytes old_kernel(const Shape& shape) {
-  ByteWriter out(ByteOrder::little);
+  ByteWriter out(shape.order);
   for (size_t i = 0; i < shape.before; ++i) out.u8(static_cast<uint8_t>(i * 7));
   pad(out);
   add_offsets(out, shape);
-  out.u64(shape.symbols);
+  if (shape.marker_width == 4)
+    out.u32(static_cast<uint32_t>(shape.symbols));
+  else
+    out.u64(shape.symbols);
+  pad(out);
   const auto markers = add_names(out, shape.symbols);
   for (const uint64_t marker : markers) {
     if (shape.marker_width == 4)
@@ -93,19 +98,19 @@ Bytes old_kernel(const Shape& shape) {
 void expect_found(const Shape& shape, KallsymsEncoding encoding) {
   const Bytes bytes = old_kernel(shape);
   const VirtReader read = KallsymsBlob::reader_of(kImage, bytes);
-  const auto tables = search_kallsyms(read, {kImage, kImage + (bytes.size() - 1)}, ByteOrder::little);
+  const auto tables = search_kallsyms(read, {kImage, kImage + (bytes.size() - 1)}, shape.order);
   ASSERT_EQ(tables.size(), 1U);
   const Kallsyms::Known known{"_stext", VirtAddr{kBase + 7 * 16}};
-  const Kallsyms kallsyms(read, tables[0], ByteOrder::little, 8, std::span(&known, 1));
+  const Kallsyms kallsyms(read, tables[0], shape.order, 8, std::span(&known, 1));
   EXPECT_EQ(kallsyms.encoding(), encoding);
-  EXPECT_EQ(kallsyms.size(), kSymbols);
+  EXPECT_EQ(kallsyms.size(), shape.symbols);
   size_t i = 0;
   kallsyms.for_each([&](const KallsymsSymbol& symbol) {
     EXPECT_EQ(symbol.name, name_of(i));
     EXPECT_EQ(symbol.address, VirtAddr{kBase + i * 16});
     ++i;
   });
-  EXPECT_EQ(i, kSymbols);
+  EXPECT_EQ(i, shape.symbols);
 }
 
 TEST(KallsymsSearch, FindsTheTablesOfKernelsBefore6_0) {
@@ -152,6 +157,17 @@ TEST(KallsymsSearch, FindsMarkersThatAreWords) {
 
 TEST(KallsymsSearch, FindsAbsoluteAddresses) {
   expect_found({4, true, 4096}, KallsymsEncoding::absolute);
+}
+
+TEST(KallsymsSearch, FindsTablesOfBigEndianKernels) {
+  // Of 1000 symbols, the halves of markers that are words would still pass for markers of 4 bytes.
+  constexpr size_t kMoreSymbols = 3000;
+  for (const unsigned width : {4U, 8U})
+    for (const bool absolute : {false, true}) {
+      SCOPED_TRACE(fmt::format("{}, absolute: {}", width, absolute));
+      expect_found({width, absolute, 4096, kMoreSymbols, ByteOrder::big},
+                   absolute ? KallsymsEncoding::absolute : KallsymsEncoding::base_relative);
+    }
 }
 
 TEST(KallsymsSearch, FindsTablesAcrossTheEdgeOfAWindow) {
