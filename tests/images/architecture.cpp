@@ -2,12 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 namespace kvista::test {
 
-const Architecture* find_architecture(std::string_view name) {
-  for (const Architecture* one : {&kX86, &kArm64, &kRiscv64})
-    if (one->name == name) return one;
-  return nullptr;
+std::span<const Architecture* const> all_architectures() {
+  static constexpr std::array kAll = {&kX86, &kArm64, &kRiscv64, &kS390x};
+  return kAll;
 }
 
 std::string hex(uint64_t value) {

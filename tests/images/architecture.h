@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/endian.h"
 #include "images/page_tables.h"
 
 namespace kvista::test {
@@ -57,12 +58,16 @@ struct Architecture {
   Lines (*note)(const Kernel& kernel);
   /// The right values of the facts that others have not, or find elsewhere.
   Facts (*facts)(const Kernel& kernel);
+  unsigned levels = 5;  ///< of page tables, where a description can choose and does not
+  ByteOrder byte_order = ByteOrder::little;
+  /// Writes what only its memory has; null where there is no such thing.
+  void (*place_more)(Kernel& kernel) = nullptr;
 };
 extern const Architecture kX86;
 extern const Architecture kArm64;
 extern const Architecture kRiscv64;
-/// Null where there is none of that name.
-const Architecture* find_architecture(std::string_view name);
+extern const Architecture kS390x;
+std::span<const Architecture* const> all_architectures();
 
 /// A line "NUMBER(name)=0x...".
 std::pair<std::string, std::string> hex_number(std::string_view name, uint64_t value);

@@ -26,7 +26,7 @@ class DescriptionError : public std::runtime_error {
 
 struct MachineLine {
   const Architecture* architecture = &kX86;
-  unsigned levels = 5;                  ///< of x86_64's page tables
+  unsigned levels = 5;                  ///< of x86_64's and s390x's page tables
   unsigned page_shift = 12;             ///< log2 of the page size
   unsigned va_bits = 48;                ///< of an address, as others than x86_64 were built ...
   std::optional<unsigned> actual_bits;  ///< ... and what the CPU has of them, where that is less
@@ -63,9 +63,9 @@ struct KdumpLine {
   unsigned version = 6;
   unsigned level = 0;  ///< the dump level that it says it was made with
   unsigned word_size = 8;
-  ByteOrder byte_order = ByteOrder::little;
-  std::optional<std::string> machine;  ///< nothing: the kernel's
-  std::optional<uint32_t> block_size;  ///< nothing: the kernel's page size
+  std::optional<ByteOrder> byte_order;  ///< nothing: the kernel's
+  std::optional<std::string> machine;   ///< nothing: the kernel's
+  std::optional<uint32_t> block_size;   ///< nothing: the kernel's page size
   std::vector<codec::Codec> codecs = {codec::Codec::zlib};
   unsigned parts = 1;                   ///< files that the dump is split into
   std::vector<Range> excluded;          ///< memory whose pages are left out

@@ -234,7 +234,7 @@ TestImage::TestImage(std::string_view description)
 void TestImage::write_note_to_memory() {
   const NoteLines& lines = kernel_.description().note;
   const auto put = [this](uint64_t at, const std::string& text) {
-    ByteWriter out;
+    ByteWriter out(kernel_.byte_order());
     out.u32(11);
     out.u32(static_cast<uint32_t>(text.size()));
     out.u32(0);
@@ -257,6 +257,7 @@ Saved TestImage::saved() const {
   const NotePlace place = description.note.place;
   if (place == NotePlace::elf || place == NotePlace::both) saved.vmcoreinfo = note_;
   saved.elf.machine = description.machine.elf_machine.value_or(kernel_.architecture().elf_machine);
+  saved.elf.byte_order = kernel_.byte_order();
   saved.uts_machine = kernel_.architecture().uts_machine;
   saved.page_size = kernel_.page_size();
   saved.elf.headers_last = description.segments.headers_last;
@@ -291,7 +292,7 @@ void TestImage::write_beside(const std::string& path) const {
   const Description& description = kernel_.description();
   // As it was linked: KASLR has not moved it.
   if (description.symbols.file)
-    std::ofstream(path + ".map", std::ios::binary) << symbol_text(0 - description.machine.kaslr);
+    std::ofstream(path + ".map", std::ios::binary) << symbol_text(0 - parse_size(truth_.at("kaslr_offset")));
   if (description.config.file) std::ofstream(path + ".config", std::ios::binary) << kernel_.config_text();
 }
 
@@ -309,7 +310,7 @@ void TestImage::write_system(const std::string& root) const {
     return lie == description.system.end() ? right : lie->second;
   };
   put("release", "proc/sys/kernel/osrelease", value("release", kernel_.release()) + "\n");
-  const auto notes = Kernel::encode_notes(value("build_id", description.build_id));
+  const auto notes = kernel_.encode_notes(value("build_id", description.build_id));
   put("build_id", "sys/kernel/notes", {reinterpret_cast<const char*>(notes.data()), notes.size()});
   put("online", "sys/devices/system/cpu/online",
       value("online", fmt::format("0-{}", description.cpus - 1)) + "\n");

@@ -20,24 +20,26 @@ constexpr uint64_t kUtsNamespace = 512;
 
 Kernel::Kernel(Description description)
     : description_(std::move(description)),
+      memory_(byte_order()),
       addresses_(architecture().addresses(description_)),
       next_free_(image_phys(text()) + kImageSize),
       next_in_image_(text() + kDataInImage),
-      tables_(memory_, image_phys(place(architecture().root, page_size(), page_size())),
-              *architecture().entries, architecture().shape(description_),
-              [this] { return allocate(page_size()); }) {
+      tables_(memory_, place_root(), *architecture().entries, architecture().shape(description_),
+              [this] { return allocate(top_table_size()); }) {
   for (const ContentsLine& line : description_.contents) {
     const std::vector<Range> whole = line.range ? std::vector{*line.range} : description_.ram;
     for (const Range& range : whole) memory_.fill(range, line.contents);
   }
   // What the kernel wrote itself is not what `contents` says.
   memory_.fill({image_phys(text()), next_free_}, Contents::zero);
+  tables_.make_root();
   symbols_["_text"] = symbols_["_stext"] = text();
   symbols_["_end"] = text() + kImageSize;
   symbols_["swapper_pg_dir"] = symbol(architecture().root);
   place_uts();
   place_notes();
   place_variables();
+  if (architecture().place_more != nullptr) architecture().place_more(*this);
   place_sections();
   map_memory();
   place_objects();
@@ -82,6 +84,15 @@ uint64_t Kernel::place(std::string_view name, uint64_t size, uint64_t alignment)
   return at;
 }
 
+uint64_t Kernel::top_table_size() const {
+  const TableShape shape = architecture().shape(description_);
+  return shape.table_size(shape.levels());
+}
+
+uint64_t Kernel::place_root() {
+  return image_phys(place(architecture().root, top_table_size(), top_table_size()));
+}
+
 void Kernel::variable(std::string_view name, uint64_t value, unsigned size) {
   const uint64_t at = place(name, size, size);
   if (const auto lie = description_.symbols.values.find(std::string(name));
@@ -118,8 +129,8 @@ void Kernel::place_uts() {
   }
 }
 
-std::vector<std::byte> Kernel::encode_notes(std::string_view build_id) {
-  ByteWriter out;
+std::vector<std::byte> Kernel::encode_notes(std::string_view build_id) const {
+  ByteWriter out(byte_order());
   const auto note = [&](std::string_view name, uint32_t type, const std::vector<std::byte>& descriptor) {
     out.u32(static_cast<uint32_t>(name.size() + 1));
     out.u32(static_cast<uint32_t>(descriptor.size()));
@@ -172,10 +183,13 @@ void Kernel::map_memory() {
     const uint64_t end = range.end / page_size() * page_size();
     if (end > start) tables_.map(direct(start), start, end - start, description_.machine.direct_map_leaf);
   }
-  // The kernel image: its last 2 MiB in pages of 4 KiB, as where protections change.
+  // The kernel image, where it is not mapped with all memory: its last 2 MiB in pages of 4 KiB, as where
+  // protections change.
   const uint64_t phys = image_phys(text());
-  tables_.map(text(), phys, kImageSize - kDataInImage, 2);
-  tables_.map(text() + kImageSize - kDataInImage, phys + kImageSize - kDataInImage, kDataInImage, 1);
+  if (text() != direct(phys)) {
+    tables_.map(text(), phys, kImageSize - kDataInImage, 2);
+    tables_.map(text() + kImageSize - kDataInImage, phys + kImageSize - kDataInImage, kDataInImage, 1);
+  }
   const uint64_t size = 4 * page_size();
   if (description_.vmalloc_mapped) tables_.map(vmalloc(), allocate(size), size, 1);
 }
@@ -262,14 +276,11 @@ void Kernel::write_entry(const ExtraEntry& entry) {
     case ExtraEntry::Kind::missing:
       // A table behind the end of memory.
       tables_.set_entry(entry.virt, entry.level,
-                        tables_.table_entry(description_.ram.back().end + page_size()));
+                        tables_.table_entry(description_.ram.back().end + page_size(), entry.level));
       break;
-    case ExtraEntry::Kind::loop: {
-      const uint64_t table = tables_.entry_at(entry.virt, entry.level) / page_size() * page_size();
-      for (uint64_t at = table; at < table + page_size(); at += 8)
-        if (memory_.get64(at) == 0) memory_.put64(at, tables_.table_entry(table));
+    case ExtraEntry::Kind::loop:
+      tables_.loop(entry.virt, entry.level);
       break;
-    }
   }
 }
 

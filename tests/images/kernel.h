@@ -41,6 +41,7 @@ class Kernel {
 
   const Architecture& architecture() const { return *description_.machine.architecture; }
   const KernelAddresses& addresses() const { return addresses_; }
+  ByteOrder byte_order() const { return architecture().byte_order; }
   unsigned page_shift() const { return description_.machine.page_shift; }
   uint64_t page_size() const { return uint64_t{1} << page_shift(); }
   /// x86_64's: where the image would be without the distance of its mapping.
@@ -94,9 +95,12 @@ class Kernel {
   void variable(std::string_view name, uint64_t value, unsigned size = 8);
 
   /// Notes of the kernel image with this build-id, as __start_notes holds them.
-  static std::vector<std::byte> encode_notes(std::string_view build_id);
+  std::vector<std::byte> encode_notes(std::string_view build_id) const;
 
  private:
+  uint64_t top_table_size() const;
+  /// Returns its physical address.
+  uint64_t place_root();
   void place_uts();
   void place_variables();
   void place_notes();

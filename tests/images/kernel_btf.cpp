@@ -7,8 +7,8 @@ namespace kvista::test {
 namespace {
 
 // A few types with all that a layout can show: holes, bit-fields, members without a name, padding.
-BtfBuilder sample_types() {
-  BtfBuilder types;
+BtfBuilder sample_types(ByteOrder order) {
+  BtfBuilder types(order);
   const uint32_t c = types.integer("char", 1, true);
   const uint32_t i = types.integer("int", 4, true);
   const uint32_t u = types.integer("unsigned int", 4);
@@ -67,7 +67,8 @@ void add_wrong_sizes(BtfBuilder& types) {
 }  // namespace
 
 BtfBuilder btf_of(const Description& description) {
-  BtfBuilder types = description.objects.empty() ? sample_types() : kernel_types().btf();
+  const ByteOrder order = description.machine.architecture->byte_order;
+  BtfBuilder types = description.objects.empty() ? sample_types(order) : kernel_types().btf();
   const BtfLine line = description.btf.value_or(BtfLine());
   if (line.cyclic) add_cyclic(types);
   if (line.wrong_sizes) add_wrong_sizes(types);

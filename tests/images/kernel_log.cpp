@@ -122,6 +122,7 @@ void Kernel::place_log() {
   if (!description_.log) return;
   const LogLine& line = *description_.log;
   PrintkShape shape;
+  shape.words.order = byte_order();
   shape.info_size = line.info_size;
   shape.count_bits = 7;
   shape.size_bits = 13;

@@ -51,7 +51,7 @@ void Kernel::place_addresses(const std::vector<Symbol>& all) {
   const bool absolute = encoding == SymbolEncoding::absolute;
   const uint64_t size = all.size() * (absolute ? 8 : 4);
   const uint64_t at = place(absolute ? "kallsyms_addresses" : "kallsyms_offsets", size);
-  memory_.write(image_phys(at), encode_addresses(all, encoding, at, text(), ByteOrder::little, 8));
+  memory_.write(image_phys(at), encode_addresses(all, encoding, at, text(), byte_order(), 8));
   if (!absolute && encoding != SymbolEncoding::place_relative) variable("kallsyms_relative_base", text());
 }
 
@@ -59,17 +59,19 @@ void Kernel::place_addresses(const std::vector<Symbol>& all) {
 void Kernel::place_kallsyms() {
   if (description_.symbols.none) return;
   auto all = kallsyms_symbols();
-  KallsymsTable table = encode_names(all, ByteOrder::little);
+  KallsymsTable table = encode_names(all, byte_order());
   if (const auto at = description_.symbols.damage)
     for (size_t i = *at; i < std::min<size_t>(*at + 32, table.names.size()); ++i)
       table.names[i] = std::byte{1};
   const auto put = [&](const char* name, std::span<const std::byte> bytes) {
     memory_.write(image_phys(place(name, bytes.size())), bytes);
   };
-  ByteWriter markers(ByteOrder::little, layout().marker_size);
+  ByteWriter count(byte_order(), layout().marker_size);
+  count.word(all.size());
+  ByteWriter markers(byte_order(), layout().marker_size);
   for (const uint64_t marker : table.markers) markers.word(marker);
   if (layout().addresses_first) place_addresses(all);
-  put("kallsyms_num_syms", table.num_syms);
+  put("kallsyms_num_syms", count.take());
   put("kallsyms_names", table.names);
   put("kallsyms_markers", markers.take());
   put("kallsyms_token_table", table.token_table);

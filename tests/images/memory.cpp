@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/endian.h"
-
 namespace kvista::test {
 namespace {
 
@@ -39,13 +37,13 @@ void PhysicalMemory::write(uint64_t address, std::string_view text) {
 
 void PhysicalMemory::put64(uint64_t address, uint64_t value) {
   std::array<std::byte, sizeof value> bytes{};
-  store(bytes.data(), value, ByteOrder::little);
+  store(bytes.data(), value, order_);
   write(address, bytes);
 }
 
 void PhysicalMemory::put32(uint64_t address, uint32_t value) {
   std::array<std::byte, sizeof value> bytes{};
-  store(bytes.data(), value, ByteOrder::little);
+  store(bytes.data(), value, order_);
   write(address, bytes);
 }
 
@@ -71,7 +69,7 @@ void PhysicalMemory::read(uint64_t address, std::span<std::byte> out) const {
 uint64_t PhysicalMemory::get64(uint64_t address) const {
   std::array<std::byte, sizeof(uint64_t)> bytes{};
   read(address, bytes);
-  return load<uint64_t>(bytes.data(), ByteOrder::little);
+  return load<uint64_t>(bytes.data(), order_);
 }
 
 void PhysicalMemory::fill(Range range, Contents contents) {
@@ -83,7 +81,7 @@ void PhysicalMemory::fill(Range range, Contents contents) {
     Page& filled = page(number);
     for (uint64_t into = 0; into < kPage; into += sizeof(uint64_t)) {
       const uint64_t address = number * kPage + into;
-      store(&filled.at(into), contents == Contents::random ? scramble(address) : address, ByteOrder::little);
+      store(&filled.at(into), contents == Contents::random ? scramble(address) : address, order_);
     }
   }
 }

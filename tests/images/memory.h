@@ -10,6 +10,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/endian.h"
+
 namespace kvista::test {
 
 inline constexpr uint64_t kPage = 4096;
@@ -35,6 +37,10 @@ enum class Contents {
 
 class PhysicalMemory {
  public:
+  /// `order` is that of the words in it.
+  explicit PhysicalMemory(ByteOrder order = ByteOrder::little) : order_(order) {}
+
+  ByteOrder order() const { return order_; }
   void write(uint64_t address, std::span<const std::byte> bytes);
   void write(uint64_t address, std::string_view text);
   void put64(uint64_t address, uint64_t value);
@@ -56,6 +62,7 @@ class PhysicalMemory {
   using Page = std::array<std::byte, kPage>;
   Page& page(uint64_t number);
 
+  ByteOrder order_;
   std::map<uint64_t, std::unique_ptr<Page>> pages_;
 };
 

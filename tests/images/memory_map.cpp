@@ -26,19 +26,20 @@ constexpr std::array kZones = {Zone{"DMA", {0, kDmaEnd}}, Zone{"DMA32", {kDmaEnd
 // The members of struct page that are exported; where they are is the same in all layouts.
 struct PageFields {
   uint64_t flags = 0;
-  uint64_t word_at_8 = 0;   // lru.next, or compound_head
-  uint64_t word_at_16 = 0;  // lru.prev, or compound_dtor and compound_order
+  uint64_t word_at_8 = 0;  // lru.next, or compound_head
+  // lru.prev, or compound_dtor and compound_order, of a byte each.
+  std::array<uint8_t, 8> at_16 = {};
   uint64_t mapping = 0;
   uint64_t priv = 0;
   uint32_t mapcount = UINT32_MAX;
   uint32_t refcount = 1;
 };
 
-std::vector<std::byte> encode(const PageFields& page, uint64_t size) {
-  ByteWriter out;
+std::vector<std::byte> encode(const PageFields& page, uint64_t size, ByteOrder order) {
+  ByteWriter out(order);
   out.u64(page.flags);
   out.u64(page.word_at_8);
-  out.u64(page.word_at_16);
+  for (const uint8_t byte : page.at_16) out.u8(byte);
   out.u64(page.mapping);
   out.u64(0);
   out.u64(page.priv);
@@ -147,8 +148,8 @@ class PageEncoder {
     if (layout_.compound == CompoundStyle::flags) {
       page.flags = run.order;
     } else {
-      const uint64_t dtor = run.kind == "hugetlb" ? 2 : run.kind == "anon" ? 3 : 1;
-      page.word_at_16 = dtor | uint64_t{run.order} << 8;
+      const uint8_t dtor = run.kind == "hugetlb" ? 2 : run.kind == "anon" ? 3 : 1;
+      page.at_16 = {dtor, static_cast<uint8_t>(run.order)};
     }
     return page;
   }
@@ -237,7 +238,7 @@ class MapBuilder {
       const uint64_t into = (pfn - std::min(run.first, pfn)) & (bit(run.order) - 1);
       PageFields page = encoder_.page(run, pfn - into, into);
       if (!run.raw_flags) page.flags |= place_flags(pfn);
-      write_virtual(kernel_.vmemmap() + pfn * size_, encode(page, size_));
+      write_virtual(kernel_.vmemmap() + pfn * size_, encode(page, size_, kernel_.byte_order()));
     }
   }
 

@@ -9,6 +9,11 @@ uint64_t page_bits(uint64_t phys, unsigned level, const TableShape& shape) {
   return phys & ~(shape.page_size(level) - 1);
 }
 
+// Where an entry of zeros maps nothing.
+uint64_t no_entry(unsigned /*level*/) {
+  return 0;
+}
+
 // --- x86_64: arch/x86/include/asm/pgtable_types.h ---
 
 constexpr uint64_t kX86Frames = 0x000ffffffffff000;
@@ -20,7 +25,7 @@ constexpr uint64_t kX86ProtNone = 0x100;
 uint64_t x86_large(unsigned level) {
   return level > 1 ? kX86Large : 0;
 }
-uint64_t x86_table(uint64_t phys, const TableShape& shape) {
+uint64_t x86_table(uint64_t phys, unsigned /*level*/, const TableShape& shape) {
   return phys | kX86Table | shape.mask;
 }
 uint64_t x86_leaf(uint64_t phys, unsigned level, const TableShape& shape) {
@@ -53,7 +58,7 @@ uint64_t arm64_address(uint64_t phys, const TableShape& shape) {
   if (shape.page_shift == kArm64Shift64K) return (phys & kArm64Low) | (phys >> 48 & 0xf) << 12;
   return has_lpa2(shape) ? (phys & ~(uint64_t{3} << 50)) | (phys >> 50 & 3) << 8 : phys;
 }
-uint64_t arm64_table(uint64_t phys, const TableShape& shape) {
+uint64_t arm64_table(uint64_t phys, unsigned /*level*/, const TableShape& shape) {
   return arm64_address(phys, shape) | kArm64Table;
 }
 uint64_t arm64_leaf(uint64_t phys, unsigned level, const TableShape& shape) {
@@ -78,7 +83,7 @@ constexpr uint64_t kRiscv64Access = 0xe;
 uint64_t riscv64_entry(uint64_t phys, uint64_t flags) {
   return phys >> 12 << 10 | flags;
 }
-uint64_t riscv64_table(uint64_t phys, const TableShape& /*shape*/) {
+uint64_t riscv64_table(uint64_t phys, unsigned /*level*/, const TableShape& /*shape*/) {
   return riscv64_entry(phys, 1);
 }
 uint64_t riscv64_leaf(uint64_t phys, unsigned level, const TableShape& shape) {
@@ -92,11 +97,47 @@ std::optional<uint64_t> riscv64_next(uint64_t entry, const TableShape& /*shape*/
   return entry >> 10 << 12;
 }
 
+// --- s390x: arch/s390/include/asm/pgtable.h ---
+
+constexpr uint64_t kS390xPage = 0x13d;    // NOEXEC WRITE READ DIRTY YOUNG PRESENT
+constexpr uint64_t kS390xLarge = 0x3503;  // DIRTY YOUNG LARGE NOEXEC WRITE READ, of a segment or region entry
+constexpr uint64_t kS390xLargeBit = 0x400;
+constexpr uint64_t kS390xInvalid = 0x20;
+constexpr uint64_t kS390xPageInvalid = 0x400;
+constexpr uint64_t kS390xPageNone = 0x601;   // INVALID PROTECT PRESENT: PAGE_NONE
+constexpr uint64_t kS390xLargeNone = 0x620;  // LARGE PROTECT INVALID: SEGMENT_NONE
+constexpr uint64_t kS390xWhole = 3;          // of a region entry: the table has all of its four quarters
+constexpr unsigned kS390xSegment = 2;
+
+// Which table an entry of a level above page tables is of: 0 segment, 1 to 3 region.
+uint64_t s390x_type(unsigned level) {
+  return uint64_t{level - kS390xSegment} << 2;
+}
+uint64_t s390x_table(uint64_t phys, unsigned level, const TableShape& /*shape*/) {
+  return phys | s390x_type(level) | (level > kS390xSegment ? kS390xWhole : 0);
+}
+uint64_t s390x_leaf(uint64_t phys, unsigned level, const TableShape& shape) {
+  return page_bits(phys, level, shape) | (level == 1 ? kS390xPage : kS390xLarge | s390x_type(level));
+}
+uint64_t s390x_prot_none(uint64_t phys, unsigned level, const TableShape& shape) {
+  return page_bits(phys, level, shape) | (level == 1 ? kS390xPageNone : kS390xLargeNone | s390x_type(level));
+}
+// Of a segment or region entry. Page tables are aligned to 2 KiB.
+std::optional<uint64_t> s390x_next(uint64_t entry, const TableShape& shape) {
+  if ((entry & kS390xLargeBit) != 0) return std::nullopt;
+  const bool is_segment = (entry & s390x_type(5)) == 0;
+  return entry & ~((is_segment ? shape.table_size(1) : shape.page_size(1)) - 1);
+}
+uint64_t s390x_empty(unsigned level) {
+  return level == 1 ? kS390xPageInvalid : kS390xInvalid | s390x_type(level);
+}
+
 }  // namespace
 
-const EntryFormat kX86Entries{x86_table, x86_leaf, x86_prot_none, x86_next};
-const EntryFormat kArm64Entries{arm64_table, arm64_leaf, arm64_prot_none, arm64_next};
-const EntryFormat kRiscv64Entries{riscv64_table, riscv64_leaf, riscv64_prot_none, riscv64_next};
+const EntryFormat kX86Entries{x86_table, x86_leaf, x86_prot_none, x86_next, no_entry};
+const EntryFormat kArm64Entries{arm64_table, arm64_leaf, arm64_prot_none, arm64_next, no_entry};
+const EntryFormat kRiscv64Entries{riscv64_table, riscv64_leaf, riscv64_prot_none, riscv64_next, no_entry};
+const EntryFormat kS390xEntries{s390x_table, s390x_leaf, s390x_prot_none, s390x_next, s390x_empty};
 
 uint64_t PageTables::entry_at(uint64_t virt, unsigned level) {
   uint64_t table = root_;
@@ -104,14 +145,28 @@ uint64_t PageTables::entry_at(uint64_t virt, unsigned level) {
     const uint64_t at = table + shape_.index(virt, at_level) * 8;
     if (at_level == level) return at;
     uint64_t entry = memory_.get64(at);
-    if (entry == 0) {
-      entry = table_entry(allocate_());
+    if (entry == format_.empty(at_level)) {
+      const uint64_t fresh = allocate_();
+      fill_empty(fresh, at_level - 1);
+      entry = table_entry(fresh, at_level);
       memory_.put64(at, entry);
     }
     const auto next = format_.next(entry, shape_);
     if (!next) throw std::runtime_error("a page is mapped inside a larger page");
     table = *next;
   }
+}
+
+void PageTables::fill_empty(uint64_t table, unsigned level) {
+  const uint64_t empty = format_.empty(level);
+  if (empty == 0) return;
+  for (uint64_t at = table; at < table + shape_.table_size(level); at += 8) memory_.put64(at, empty);
+}
+
+void PageTables::loop(uint64_t virt, unsigned level) {
+  const uint64_t table = entry_at(virt, level) - shape_.index(virt, level) * 8;
+  for (uint64_t at = table; at < table + shape_.table_size(level); at += 8)
+    if (memory_.get64(at) == format_.empty(level)) memory_.put64(at, table_entry(table, level));
 }
 
 void PageTables::set_entry(uint64_t virt, unsigned level, uint64_t raw) {

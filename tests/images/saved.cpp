@@ -55,7 +55,7 @@ KdumpDescription kdump_of(const Saved& saved, const KdumpLine& line) {
   kdump.version = line.version;
   kdump.dump_level = line.level;
   kdump.word_size = line.word_size;
-  kdump.byte_order = line.byte_order;
+  kdump.byte_order = line.byte_order.value_or(saved.elf.byte_order);
   kdump.machine = line.machine.value_or(saved.uts_machine);
   kdump.block_size = line.block_size.value_or(static_cast<uint32_t>(saved.page_size));
   kdump.codecs = line.codecs;

@@ -18,8 +18,11 @@ void parse_leaf_option(Words& words, std::string_view name, unsigned& into) {
 
 void parse_machine(Words& words, Description& out) {
   MachineLine& machine = out.machine;
-  for (const Architecture* one : {&kX86, &kArm64, &kRiscv64})
-    if (words.word(one->name)) machine.architecture = one;
+  for (const Architecture* one : all_architectures()) {
+    if (!words.word(one->name)) continue;
+    machine.architecture = one;
+    machine.levels = one->levels;
+  }
   if (const auto size = words.option("page"))
     machine.page_shift = static_cast<unsigned>(std::countr_zero(parse_size(*size)));
   words.number("va_bits", machine.va_bits);
