@@ -205,7 +205,11 @@ Report run(const Invocation& invocation) {
     for (TableSpec& spec : all_tables()) {
       const auto own = std::find_if(report.tables.begin(), report.tables.end(),
                                     [&](const Table& one) { return one.spec.name == spec.name; });
-      tables.push_back({std::move(spec), own == report.tables.end() ? std::vector<Row>{} : own->rows});
+      // Its own: which columns registers have, depends on the image.
+      if (own != report.tables.end())
+        tables.push_back(std::move(*own));
+      else
+        tables.push_back({std::move(spec), {}});
     }
     report.tables = std::move(tables);
     for (const std::string& missing : chosen.missing) add_missing(report, missing);

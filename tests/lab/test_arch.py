@@ -199,9 +199,12 @@ class ArchTrial:
         problems += symbols.shown("A frame is a guess", guesses, str)
         torn = [row for row in rows if not row["complete"] or (row["from"] in ("guess", "none") and row["state"] != "ZO")]
         problems += symbols.shown("A stack is not whole, or a guess", torn, str)
+        of_cpus = kvista.run(self.binary, "-c", str(self.image), "bt", "-a", statuses=(0,)).table("registers")
+        missing = [row for row in of_cpus if row not in report.table("registers")]
+        problems += symbols.shown("foreach bt lacks registers of bt -a", missing, str)
         running = [row["registers_from"] for row in rows if row["from"] in ("cpu", "user mode")]
         print(f"  {len(running)} CPUs by registers from {', '.join(sorted(set(running)))}")
-        return problems if len(running) == self.oracle.cpus() else [*problems, "Not every CPU's registers are known."]
+        return problems if len(running) == self.oracle.cpus() <= len(of_cpus) else [*problems, "Not every CPU's registers are known."]
 
     def btf(self) -> list[str]:
         """The types in the guest's memory."""
