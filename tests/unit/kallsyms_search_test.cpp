@@ -16,6 +16,7 @@ using test::KallsymsBlob;
 constexpr VirtAddr kImage{0xffffffff81000000};
 constexpr uint64_t kBase = 0xffffffff81000000;
 constexpr size_t kSymbols = 1000;
+constexpr uint64_t kStextAt = 7 * 16;  // of the symbol 7, of 16 bytes each
 
 struct Shape {
   unsigned marker_width = 4;
@@ -100,7 +101,7 @@ void expect_found(const Shape& shape, KallsymsEncoding encoding) {
   const VirtReader read = KallsymsBlob::reader_of(kImage, bytes);
   const auto tables = search_kallsyms(read, {kImage, kImage + (bytes.size() - 1)}, shape.order);
   ASSERT_EQ(tables.size(), 1U);
-  const Kallsyms::Known known{"_stext", VirtAddr{kBase + 7 * 16}};
+  const Kallsyms::Known known{"_stext", VirtAddr{kBase + kStextAt}};
   const Kallsyms kallsyms(read, tables[0], shape.order, 8, std::span(&known, 1));
   EXPECT_EQ(kallsyms.encoding(), encoding);
   EXPECT_EQ(kallsyms.size(), shape.symbols);
@@ -129,7 +130,7 @@ TEST(KallsymsSearch, ReadsLittleOfALargeImage) {
   };
   const auto tables = search_kallsyms(read, {kImage, kImage + (bytes.size() - 1)}, ByteOrder::little);
   ASSERT_EQ(tables.size(), 1U);
-  const Kallsyms::Known known{"_stext", VirtAddr{kBase + 7 * 16}};
+  const Kallsyms::Known known{"_stext", VirtAddr{kBase + kStextAt}};
   EXPECT_EQ(Kallsyms(whole, tables[0], ByteOrder::little, 8, std::span(&known, 1)).size(), 40'000U);
   EXPECT_LT(bytes_read, kText / 4);
 }
