@@ -54,10 +54,12 @@ arch::Paging paging_of(const PageTablesInput& head) {
   constexpr std::array kPageSizes = {uint64_t{4096}, uint64_t{16384}, uint64_t{65536}};
   constexpr std::array kBits = {uint64_t{36}, uint64_t{39}, uint64_t{42},
                                 uint64_t{47}, uint64_t{48}, uint64_t{52}};
-  if ((head.flags & PageTablesInput::arm64) != 0)
+  if ((head.flags & PageTablesInput::arm64) != 0) {
+    const uint64_t bits = kBits.at(head.flags / PageTablesInput::kBitsOf % 8 % kBits.size());
     return *arch::arm64::make_paging(
-        kPageSizes.at(head.flags / PageTablesInput::kPageSizeOf % 4 % kPageSizes.size()),
-        kBits.at(head.flags / PageTablesInput::kBitsOf % kBits.size()));
+        kPageSizes.at(head.flags / PageTablesInput::kPageSizeOf % 4 % kPageSizes.size()), bits,
+        (head.flags & PageTablesInput::built_52) != 0 ? kBits.back() : bits);
+  }
   constexpr std::array kRiscvBits = {uint64_t{39}, uint64_t{48}, uint64_t{57}};
   if ((head.flags & PageTablesInput::riscv64) != 0)
     return *arch::riscv64::make_paging(

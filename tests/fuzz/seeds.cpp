@@ -471,6 +471,26 @@ Seed arm64_page_tables_seed(bool is_large) {
   return {fmt::format("arm64-{}", is_large ? 52 : 48), page_tables_input(head, memory, 0x5000)};
 }
 
+// The same with pages of 64 KiB and 48 bits of 52: the tables begin within the top one.
+Seed arm64_48_of_52_page_tables_seed() {
+  constexpr uint64_t k64KiB = 2, kBits48 = 4;  // by their places in the target's lists
+  constexpr uint64_t kTable = 0x10000, kBlock = 0x20000000;
+  test::PhysicalMemory memory;
+  uint64_t end = kTable;
+  test::PageTables tables(memory, 0, test::kArm64Entries, {16, 52},
+                          [&] { return std::exchange(end, end + kTable); });
+  const uint64_t base = ~uint64_t{0} << 48;
+  tables.map_page(base + kBlock, kBlock, 2);
+  tables.map_page(base + 3 * kTable, kTable, 1);
+  tables.map_page(base + 4 * kTable, 2 * kTable, 1);
+  tables.map_prot_none(base + 5 * kTable, kTable, 1);
+  tables.set_entry(base + 2 * kBlock, 2, tables.table_entry(uint64_t{1} << 40));
+  const uint64_t flags = PageTablesInput::arm64 + PageTablesInput::built_52 +
+                         PageTablesInput::kPageSizeOf * k64KiB + PageTablesInput::kBitsOf * kBits48;
+  const PageTablesInput head{flags, 0, base, UINT64_MAX, base + 3 * kTable + 0x10};
+  return {"arm64-48-of-52", page_tables_input(head, memory, end)};
+}
+
 // The same for riscv64, and 16 entries for one page of 64 KiB.
 Seed riscv64_page_tables_seed(uint64_t bits) {
   constexpr uint64_t kTable = 1, kPage = 0xe7, kNapot = uint64_t{1} << 63;
@@ -537,6 +557,7 @@ std::vector<Seed> page_tables_seeds() {
       page_tables_seed(5, PageTablesInput::five_levels | PageTablesInput::mask_51, uint64_t{1} << 51, false),
       arm64_page_tables_seed(false),
       arm64_page_tables_seed(true),
+      arm64_48_of_52_page_tables_seed(),
       riscv64_page_tables_seed(39),
       riscv64_page_tables_seed(48),
       riscv64_page_tables_seed(57),

@@ -87,8 +87,9 @@ struct PrintkInput {
 /// The head of a page-table input; little-endian, in this order.
 struct PageTablesInput {
   /// `wrap`: physical addresses beyond the end start again at 0, so that every entry leads somewhere.
-  /// `arm64`: of the shape that the numbers above choose, of a page size and of bits of address. `riscv64`:
-  /// of so many bits of address. `s390x`: of as many levels as the number above says.
+  /// `arm64`: of the shape that the numbers above choose, of a page size and of bits of address, of a kernel
+  /// for all 52 bits where `built_52` is set. `riscv64`: of so many bits of address. `s390x`: of as many
+  /// levels as the number above says.
   enum Flag : uint64_t {
     five_levels = 1,
     mask_47 = 2,
@@ -96,7 +97,8 @@ struct PageTablesInput {
     wrap = 8,
     arm64 = 16,
     riscv64 = 1024,
-    s390x = 1 << 16
+    s390x = 1 << 16,
+    built_52 = 1 << 19
   };
   static constexpr uint64_t kPageSizeOf = 32, kBitsOf = 128;  ///< what those numbers are multiplied by
   static constexpr uint64_t kLevelsOf = 1 << 17;
