@@ -537,11 +537,12 @@ Seed s390x_page_tables_seed(unsigned levels) {
   put(at, pages | 1);
   put(at + 8, 0x300000 | kLarge);
   put(at + 16, (uint64_t{1} << 40) | 1);  // not there
-  for (uint64_t page = 0; page < 256; ++page) put(pages + page * 8, kInvalidPage);
-  put(pages + 3 * 8, 0x1000 | kPage);
-  put(pages + 4 * 8, 0x2000 | kPage);
-  put(pages + 5 * 8, 0x1000 | kPage | kInvalidPage);  // taken out of the map
-  put(pages + 6 * 8, 0x1234604);                      // in swap
+  const auto put_page = [&](uint64_t page, uint64_t entry) { put(pages + page * 8, entry); };
+  for (uint64_t page = 0; page < 256; ++page) put_page(page, kInvalidPage);
+  put_page(3, 0x1000 | kPage);
+  put_page(4, 0x2000 | kPage);
+  put_page(5, 0x1000 | kPage | kInvalidPage);  // taken out of the map
+  put_page(6, 0x1234604);                      // in swap
   const uint64_t flags = PageTablesInput::s390x + PageTablesInput::kLevelsOf * (levels - 2);
   const PageTablesInput head{flags, 0, 0, (uint64_t{1} << 31) - 1, 0x3010};
   return {fmt::format("s390x-{}", levels), page_tables_input(head, memory, pages + 0x800)};
