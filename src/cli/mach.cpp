@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/stack_tables.h"
 #include "kernel/firmware.h"
 #include "kernel/tasks.h"
 #include "unwind/kernel_stacks.h"
@@ -40,9 +41,7 @@ TableSpec stacks_spec() {
       "the stacks of each CPU, for interrupts, for exceptions that have their own, and to enter the kernel",
       Layout::grid,
       {{"cpu", "CPU", Type::integer, "", "whose it is"},
-       {"stack", "STACK", Type::text, "",
-        "IRQ, entry, EFI, or an exception's: NMI, DF, DB, MCE, VC; of arm64 overflow, SDEI; of "
-        "s390x nodat, restart, machine check"},
+       {"stack", "STACK", Type::text, "", kCpuStackNames},
        {"first", "FIRST", Type::hex, "", "its lowest address"},
        {"bytes", "SIZE", Type::integer, "bytes", "how large it is"}}};
 }

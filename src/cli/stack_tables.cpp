@@ -1,5 +1,7 @@
 #include "cli/stack_tables.h"
 
+#include <fmt/format.h>
+
 namespace kvista::cli {
 namespace {
 
@@ -85,10 +87,7 @@ TableSpec frames_spec() {
        {"at", "AT", Type::hex, "", "where on the stack the address is; null where it comes from a note",
         Show::only_json},
        {"sp", "SP", Type::hex, "", "the stack pointer there", Show::only_json},
-       {"stack", "STACK", Type::text, "",
-        "task, IRQ, entry, EFI, or an exception's: NMI, DF, DB, MCE, VC; of arm64 overflow, SDEI; of "
-        "s390x nodat, restart, machine check",
-        Show::only_json},
+       {"stack", "STACK", Type::text, "", fmt::format("task, {}", kCpuStackNames), Show::only_json},
        {"means", "MEANS", Type::text, "",
         "how it was found: registers, switched out, orc, frame pointer, link register (the function above "
         "has "

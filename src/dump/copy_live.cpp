@@ -54,9 +54,10 @@ void leave_alone(const LiveQueue::Chunk& wanted, CopiedChunk& chunk) {
 void copy_live(const DumpPlan& plan, const DumpRequest& request, const SecondBitmap& second,
                const std::function<void(const CopiedChunk&, uint64_t)>& take, DumpResult& result) {
   LiveQueue queue(plan, second);
-  const auto copy_of = [&plan] {
-    return [&plan, map = DirectMap(plan)](PageCopier& copier, const LiveQueue::Chunk& wanted,
-                                          CopiedChunk& chunk) mutable {
+  const DirectMap direct_map(plan);
+  const auto copy_of = [&plan, &direct_map] {
+    return [&plan, map = direct_map](PageCopier& copier, const LiveQueue::Chunk& wanted,
+                                     CopiedChunk& chunk) mutable {
       if (!wanted.may_touch) return leave_alone(wanted, chunk);
       copier.copy(wanted.first, wanted.bits, chunk);
       check_zeros(plan, map, chunk);

@@ -1,7 +1,6 @@
 // What a kernel's configuration decides on every architecture.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 
 #include "base/error.h"
